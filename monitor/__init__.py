@@ -1,0 +1,1 @@
+"""Fleet monitor: telemetry in, one incident that names its cause out."""

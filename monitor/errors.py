@@ -1,0 +1,52 @@
+"""Errors, branched by what the caller will do about them.
+
+    MonitorError              the operator is told; the exit code says which kind
+    |-- UsageError            exit 2: a bad option, file or configuration; nothing was done
+    |   |-- ConfigError       a rules or configuration file; `problems` lists every one with its place
+    |   `-- TopologyError     the topology file; likewise
+    `-- WorkError             exit 1: the work itself failed part way; what was durable stays so
+        `-- StateError        a state directory that does not belong to this input
+
+Bad telemetry is no exception: a frame that cannot be read is a dead letter (monitor/ingest/frames.py).
+"""
+
+from __future__ import annotations
+
+
+class MonitorError(Exception):
+    """Anything the operator is told in one line."""
+
+    exit_code = 1
+
+
+class UsageError(MonitorError):
+    """A bad option, file or configuration; nothing was done."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration or rules file that cannot be used, with every problem and its place.
+
+    >>> print(ConfigError("rules/metrics.yaml", ["`gpu_temp`: unknown unit `k`"]))
+    rules/metrics.yaml: 1 problem
+      `gpu_temp`: unknown unit `k`
+    """
+
+    def __init__(self, where: str, problems: list[str]) -> None:
+        self.where = where
+        self.problems = problems
+        count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+        super().__init__("\n  ".join([f"{where}: {count}", *problems]))
+
+
+class TopologyError(ConfigError):
+    """A topology that cannot be used; each problem names its line."""
+
+
+class WorkError(MonitorError):
+    """The work failed part way; what was durable stays so."""
+
+
+class StateError(WorkError):
+    """A state directory that does not belong to this input."""
