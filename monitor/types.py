@@ -46,7 +46,8 @@ class SeriesKey(NamedTuple):
 class Silence(msgspec.Struct, frozen=True, order=True):
     """A source, or one item of it, stopped sending or came back.
 
-    `since` is its last sign of life, `rhythm_ms` the learnt gap between its frames.
+    `since` is its last frame in time (when it fell silent) or the end of the tick in which it came back;
+    `rhythm_ms` the learnt gap between its frames, `patience_ms` how long it may be quiet.
     """
 
     entity: str
@@ -54,6 +55,17 @@ class Silence(msgspec.Struct, frozen=True, order=True):
     since: int
     state: Literal["silent", "back"]
     rhythm_ms: int
+    patience_ms: int
+
+
+class Lag(msgspec.Struct, frozen=True, order=True):
+    """A source's frames began to come late all the time, by `behind_ms` or so, or come in time again."""
+
+    entity: str
+    kind: str
+    at: int
+    behind_ms: int
+    state: Literal["late", "in_time"]
 
 
 class Change(msgspec.Struct, frozen=True, order=True):
@@ -74,7 +86,7 @@ class Command(msgspec.Struct, frozen=True, order=True):
     user: str
     action: str
     target: str
-    arguments: dict[str, str] = {}
+    arguments: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,8 @@ class TickPart:
     """What one partition says about one closed tick.
 
     `series` holds the partition's own series numbers; `new_series` announces the numbers that are used
-    here for the first time, in order. The cells are sorted by (series, ts).
+    here for the first time, in order. The cells of one series stand together, by ts. `heard` is the latest ts of any
+    frame in time, ever; `patience` how long the most frequent source may be quiet (0: none is known yet).
     """
 
     partition: int
@@ -92,6 +105,9 @@ class TickPart:
     ts: Ints
     value: Floats
     silences: tuple[Silence, ...] = ()
+    lags: tuple[Lag, ...] = ()
+    heard: int = 0
+    patience: int = 0
     changes: tuple[Change, ...] = ()
     commands: tuple[Command, ...] = ()
 

@@ -1,0 +1,108 @@
+"""Recordings on disk: lines of plain, gzip or zstandard files, from any line on; lines out, cut to length."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+import zstandard
+
+from monitor.errors import UsageError, WorkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+BUFFER = 1 << 20
+FRAME_SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst", ".jsonl.zst")
+NOT_FRAMES = ("topology", "incidents", "anomalies", "dead")
+
+
+def open_lines(path: Path) -> IO[bytes]:
+    """Open a file for reading lines, decompressed by its ending."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")
+    if path.suffix == ".zst":
+        return zstandard.open(path, "rb")  # type: ignore[no-any-return]
+    return path.open("rb", buffering=BUFFER)
+
+
+def read_lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (offset of the line's end, line number, line) from a decompressed offset on.
+
+    `number` is the number of the line before `offset`. Raises WorkError where the file cannot be read.
+    """
+    try:
+        with open_lines(path) as stream:
+            stream.seek(offset)
+            for line in stream:
+                offset += len(line)
+                number += 1
+                yield offset, number, line
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise WorkError(f"{path}: cannot be read after line {number}: {error}") from error
+
+
+def recordings(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of frames that paths name: files as they are, of a directory those that may hold some."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path}: no such file or directory")
+        found += _inside(path) if path.is_dir() else [path]
+    if len(set(found)) != len(found):
+        raise UsageError("a recording is named twice: " + ", ".join(sorted({str(p) for p in found})))
+    return sorted(found, key=lambda path: path.name)
+
+
+def _inside(directory: Path) -> list[Path]:
+    files = [
+        path
+        for path in sorted(directory.iterdir())
+        if path.name.endswith(FRAME_SUFFIXES) and not path.name.startswith(NOT_FRAMES)
+    ]
+    if not files:
+        raise UsageError(f"{directory}: holds no recording (a file ending in {', '.join(FRAME_SUFFIXES)})")
+    return files
+
+
+class LinesOut:
+    """NDJSON records appended to a file, which a resumed run cuts to the length it knows to be right."""
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._encoder = msgspec.json.Encoder()
+        self._stream = path.open("r+b" if path.exists() else "w+b")
+        self._stream.truncate(keep)
+        self._stream.seek(keep)
+
+    def write(self, records: Iterable[Any]) -> None:
+        """Append records, one a line."""
+        for record in records:
+            self._stream.write(self._encoder.encode(record))
+            self._stream.write(b"\n")
+
+    def sync(self) -> int:
+        """Make what was written durable; return the length."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        return self._stream.tell()
+
+    def close(self) -> None:
+        """Make it durable and close."""
+        self.sync()
+        self._stream.close()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file aside, sync it and rename it over: whole or as it was, whatever happens."""
+    aside = path.with_name(path.name + ".new")
+    with aside.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)

@@ -1,0 +1,1 @@
+"""Configuration: settings, and how YAML becomes checked records."""

@@ -1,0 +1,1 @@
+"""Series to scored evidence: residuals, scales, nulls, charts, hard facts."""

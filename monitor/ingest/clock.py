@@ -1,0 +1,111 @@
+"""The reader's clock: what time it is in a recording, told from the order of its lines.
+
+A file can look ahead. The clock at line i is the running maximum of the median stamp over the lines
+i - 500 .. i + 500, the window shrinking evenly at both ends; over the first 64 lines it is the least of the
+medians still to come, so a first line from another year does not set it. Holes, bursts, wrong clocks and
+lone slow series need no rule of their own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HALF_WINDOW = 500
+HEAD = 64
+
+Payload = TypeVar("Payload")
+
+
+class ReaderClock(Generic[Payload]):
+    """Stamped payloads in, (clock, payload) out, 500 lines later.
+
+    >>> clock = ReaderClock()
+    >>> early = [list(clock.push(stamp, stamp)) for stamp in (2_000, 10, 20, 15, 30)]
+    >>> list(clock.finish())
+    [(20, 2000), (20, 10), (20, 20), (20, 15), (30, 30)]
+    """
+
+    def __init__(self) -> None:
+        self._stamps: deque[int] = deque()  # the window's, oldest first
+        self._sorted: list[int] = []
+        self._ahead: deque[tuple[int, Payload]] = deque()  # read, not in the window yet
+        self._waiting: deque[Payload] = deque()  # in the window, their clock not told yet
+        self._head: list[tuple[int, Payload]] = []  # the first medians, held back
+        self._told = 0  # payloads whose median is known
+        self._now: int | None = None
+
+    def push(self, stamp: int, payload: Payload) -> Iterator[tuple[int, Payload]]:
+        """Take one line; return those whose clock is now known."""
+        self._ahead.append((stamp, payload))
+        while self._can_advance():
+            yield from self._advance(shrink=False)
+
+    def finish(self) -> Iterator[tuple[int, Payload]]:
+        """Say that no line follows; return the rest."""
+        while self._waiting or self._ahead:
+            yield from self._advance(shrink=not self._can_advance())
+        yield from self._release_head()
+
+    def _can_advance(self) -> bool:
+        """Whether the next line's whole window has been read."""
+        half = min(self._told, HALF_WINDOW)
+        return len(self._waiting) + len(self._ahead) > half
+
+    def _advance(self, *, shrink: bool) -> Iterator[tuple[int, Payload]]:
+        half = min(self._told, HALF_WINDOW)
+        while self._ahead and len(self._waiting) <= half:
+            stamp, payload = self._ahead.popleft()
+            self._waiting.append(payload)
+            self._stamps.append(stamp)
+            insort(self._sorted, stamp)
+        half = min(half, len(self._waiting) - 1) if shrink else half
+        while len(self._stamps) - len(self._waiting) > half:
+            del self._sorted[bisect_left(self._sorted, self._stamps.popleft())]
+        median = self._sorted[len(self._sorted) // 2]
+        self._told += 1
+        yield from self._tell(median, self._waiting.popleft())
+
+    def _tell(self, median: int, payload: Payload) -> Iterator[tuple[int, Payload]]:
+        if self._now is None:
+            self._head.append((median, payload))
+            if len(self._head) == HEAD:
+                yield from self._release_head()
+            return
+        self._now = max(self._now, median)
+        yield self._now, payload
+
+    def _release_head(self) -> Iterator[tuple[int, Payload]]:
+        """Tell the clocks of the first lines: the least of the medians from each on."""
+        least: list[int] = []
+        for median, _ in reversed(self._head):
+            least.append(min(median, least[-1]) if least else median)
+        for clock, (_, payload) in zip(reversed(least), self._head, strict=True):
+            self._now = clock
+            yield clock, payload
+        self._head = []
+
+    @property
+    def settled(self) -> bool:
+        """Whether the first lines are told, so that the state can be kept."""
+        return self._now is not None and self._told > 0
+
+    def to_state(self) -> dict[str, object]:
+        """Return what a clock needs to go on with the line after the last one told."""
+        past = len(self._stamps) - len(self._waiting)
+        return {"past": list(self._stamps)[:past], "told": self._told, "now": self._now}
+
+    @classmethod
+    def from_state(cls, state: dict[str, object]) -> ReaderClock[Payload]:
+        """Build a clock that goes on where `to_state` was called; feed it the lines not yet told."""
+        clock: ReaderClock[Payload] = cls()
+        past: list[int] = state["past"]  # type: ignore[assignment]
+        clock._stamps = deque(past)
+        clock._sorted = sorted(past)
+        clock._told = state["told"]  # type: ignore[assignment]
+        clock._now = state["now"]  # type: ignore[assignment]
+        return clock

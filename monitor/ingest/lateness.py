@@ -1,0 +1,94 @@
+"""Sources whose frames keep coming late: a wrong clock, or a slow way here.
+
+Event time is cut into half hours. A source is off in one when at least four frames came late that were new
+(their ts above all it sent before) and none came in time; it is well again after one with frames in time and
+none late. Half an hour makes the judgement the same however lines are moved within the lateness; a backlog
+flushed at once, or a replayed duplicate, is no such sign.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from monitor.types import Lag
+from monitor.units import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PERIOD = 30 * MINUTE
+ENOUGH = 4
+SPREAD = 10 * MINUTE
+
+
+class _Count(msgspec.Struct):
+    newest: int = 0
+    off: bool = False
+    late: dict[int, list[int]] = {}  # period -> [frames, first arrival, last arrival, sum of delays]
+    in_time: dict[int, int] = {}
+
+
+class LateSources:
+    """Counts late and timely frames of each (kind, source) by half hours; only those ever late are kept."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], _Count] = {}
+
+    def late(self, kind: str, source: str, ts: int, arrival: int) -> None:
+        """Take a late frame that arrived at `arrival`."""
+        count = self._counts.setdefault((kind, source), _Count())
+        if ts <= count.newest:
+            return
+        count.newest = ts
+        tally = count.late.setdefault(_period(arrival), [0, arrival, arrival, 0])
+        tally[0] += 1
+        tally[1], tally[2] = min(tally[1], arrival), max(tally[2], arrival)
+        tally[3] += arrival - ts
+
+    def in_time(self, kind: str, source: str, ts: int) -> None:
+        """Take a frame in time of a source that was late before; others cost nothing."""
+        count = self._counts.get((kind, source))
+        if count is not None:
+            period = _period(ts)
+            count.in_time[period] = count.in_time.get(period, 0) + 1
+
+    def judge(self, end: int) -> list[Lag]:
+        """Judge the half hours that end at or before `end`, each once; return what changed, in order."""
+        found = []
+        for (kind, source), count in sorted(self._counts.items()):
+            for period in sorted({*count.late, *count.in_time}):
+                if period <= end:
+                    found += self._judge(kind, source, count, period)
+        return found
+
+    def _judge(self, kind: str, source: str, count: _Count, period: int) -> list[Lag]:
+        late, first, last, delays = count.late.pop(period, [0, 0, 0, 0])
+        in_time = count.in_time.pop(period, 0)
+        off = late >= ENOUGH and last - first >= SPREAD and not in_time
+        if off and not count.off:
+            count.off = True
+            return [Lag(source, kind, period, round(delays / late / MINUTE) * MINUTE, "late")]
+        if count.off and in_time and not late:
+            count.off = False
+            return [Lag(source, kind, period, 0, "in_time")]
+        return []
+
+    def next_due(self) -> int | None:
+        """Return the end of the first half hour that waits to be judged."""
+        return min((p for c in self._counts.values() for p in (*c.late, *c.in_time)), default=None)
+
+    def to_state(self) -> list[list[Any]]:
+        """Return the counts by source, in order."""
+        return [[kind, source, count] for (kind, source), count in sorted(self._counts.items())]
+
+    def restore(self, state: list[list[Any]], mine: Callable[[str], bool]) -> None:
+        """Take back the sources that are `mine` of what `to_state` gave."""
+        for kind, source, count in state:
+            if mine(source):
+                self._counts[kind, source] = msgspec.convert(count, _Count)
+
+
+def _period(ts: int) -> int:
+    return -(-ts // PERIOD) * PERIOD

@@ -1,0 +1,229 @@
+"""A partition: everything that belongs to one frame or one source, for the sources that are its own.
+
+Lines go in with the reader's verdict; for each tick that closes, one TickPart comes out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from monitor.ingest.columns import COUNTER, Growing, Hygiene, SeriesBook, numbers
+from monitor.ingest.frames import Body, Rejection, read_body
+from monitor.ingest.lateness import LateSources
+from monitor.ingest.openticks import HeldFrame, OpenTicks
+from monitor.ingest.presence import Presence
+from monitor.ingest.slow import SeenFrames, is_slow
+from monitor.ingest.verdict import Placed, TimeRules, Timing
+from monitor.kernels.rates import Rates
+from monitor.reasons import Quality
+from monitor.types import Change, Command, SeriesKey, TickPart
+from monitor.units import tick_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.catalog import Catalog
+    from monitor.ingest.openticks import FrameKey
+    from monitor.types import Floats, Ints
+
+MAX_SHAPES = 50_000
+UNANNOUNCED = -1
+
+Columns = tuple["Ints", "Ints", "Floats"]
+
+
+class Partition:
+    """The state of one partition. `accept` takes lines in the order of their log, `close` ticks in order."""
+
+    def __init__(self, number: int, catalog: Catalog, rules: TimeRules) -> None:
+        self.number = number
+        self._rules = rules
+        self._book = SeriesBook(catalog)
+        self._hygiene = Hygiene(catalog.sentinels)
+        self._open = OpenTicks()
+        self._presence = Presence(rules.tick_ms)
+        self._late = LateSources()
+        self._seen = SeenFrames()
+        self._rates = Rates()
+        self._public = Growing(np.int64)
+        self._announced = 0
+        self.quality: Counter[Quality] = Counter()
+
+    def accept(self, line: bytes, placed: Placed, closed: int) -> Rejection | None:
+        """Take a line; `closed` is the end of the last tick that is closed. Return why it is a dead letter."""
+        body = read_body(line)
+        if isinstance(body, Rejection):
+            return body
+        end = tick_end(body.ts, self._rules.tick_ms)
+        slow = is_slow(body, self._presence.rhythm_of(body.kind, body.source))
+        if placed.timing is Timing.LATE and not slow:
+            self._accept_late(body, placed)
+            return None
+        held = self._hold(body, line)
+        if slow and self._seen.is_repeat(body.kind, body.source, body.ts, held):
+            self.quality[Quality.DUPLICATE] += 1
+            return None
+        if end <= closed:
+            end = max(tick_end(placed.arrival, self._rules.tick_ms), closed + self._rules.tick_ms)
+        odd = self._open.put(end, (body.kind, body.source, body.ts), held)
+        if odd is not None:
+            self.quality[odd] += 1
+        return None
+
+    def reject(self, kind: str, source: str, arrival: int) -> None:
+        """Take note that a source lives although its frame came out of time."""
+        self._presence.sign_of_life(kind, source, arrival)
+
+    def _accept_late(self, body: Body, placed: Placed) -> None:
+        self.quality[Quality.LATE] += 1
+        arrival = placed.arrival
+        self._late.late(body.kind, body.source, body.ts, arrival)
+        slack = 0 if placed.stamped else 2 * self._rules.lateness_ms  # a reader's clock is only about right
+        self._presence.sign_of_life(body.kind, body.source, arrival + slack)
+
+    def _hold(self, body: Body, line: bytes) -> HeldFrame:
+        value = numbers(body)
+        layout = self._book.layout(body)
+        if layout.scale is not None:
+            blank = self._hygiene.is_sentinel(value)
+            self.quality[Quality.SENTINEL] += int(blank.sum())
+            value[blank] = np.nan
+            value *= layout.scale
+        shape = (body.kind, None if body.items is None else tuple(body.items), tuple(body.metrics))
+        seq = -1 if body.seq is None else body.seq
+        return HeldFrame(seq, line, shape, value, _changes(body), _commands(body))
+
+    def first_held(self) -> int | None:
+        """Return the end of the earliest tick that holds a frame."""
+        return self._open.first()
+
+    def next_due(self) -> int | None:
+        """Return the end of the next tick that has anything to say."""
+        dues = (self._open.first(), self._presence.next_due(), self._late.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
+    def close(self, end: int, *, judge: bool) -> TickPart:
+        """Close a tick. `judge` is false behind the end of a recording, where silence means nothing."""
+        frames = self._open.take(end)
+        who = self._presence.hear(end, [key for key, _ in frames])
+        series, ts, value = self._columns(frames, who)
+        silences = self._presence.judge(end) if judge else []
+        for (kind, source, frame_ts), _ in frames:
+            self._late.in_time(kind, source, frame_ts)
+        new, series = self._announce(series)
+        return TickPart(
+            partition=self.number, end=end, new_series=new, series=series, ts=ts, value=value,
+            silences=tuple(silences), lags=tuple(self._late.judge(end)),
+            heard=self._presence.heard, patience=self._presence.patience,
+            changes=tuple(sorted(change for _, frame in frames for change in frame.changes)),
+            commands=tuple(sorted(command for _, frame in frames for command in frame.commands)),
+        )  # fmt: skip
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the state by source, so that it can be dealt out to another number of partitions."""
+        return {
+            "presence": self._presence.to_state(),
+            "heard": self._presence.heard,
+            "series": self._series_state(),
+            "late": self._late.to_state(),
+            "seen": self._seen.to_state(),
+            "open": [[end, *key, frame] for end, key, frame in self._open.frames()],
+            "quality": {str(reason): count for reason, count in sorted(self.quality.items())},
+        }
+
+    def _series_state(self) -> list[dict[str, Any]]:
+        book = self._book
+        return [
+            {
+                "key": list(source),
+                "entities": [book.keys[n].entity for n in numbers_],
+                "wire_names": [book.wire_names[n] for n in numbers_],
+                "rates": self._rates.to_state(np.array(numbers_, np.int64)),
+            }
+            for source, numbers_ in sorted(book.of_source.items())
+        ]
+
+    def restore(self, state: dict[str, Any], mine: Callable[[str], bool]) -> None:
+        """Take back, of what some partition's `to_state` gave, the sources that are `mine`."""
+        self._presence.heard = max(self._presence.heard, state["heard"])
+        for source in state["presence"]:
+            if mine(source["key"][1]):
+                self._presence.restore(source, self._book)
+        for source in state["series"]:
+            if mine(source["key"][1]):
+                self._restore_series(source)
+        self._late.restore(state["late"], mine)
+        self._seen.restore(state["seen"], mine)
+        for end, kind, source_id, ts, frame in state["open"]:
+            if mine(source_id):
+                held = msgspec.convert(frame, HeldFrame)
+                self._open.put(end, (kind, source_id, ts), held)
+        if self.number == 0:
+            self.quality.update({Quality(reason): count for reason, count in state["quality"].items()})
+
+    def _restore_series(self, source: dict[str, Any]) -> None:
+        key = (source["key"][0], source["key"][1])
+        pairs = zip(source["entities"], source["wire_names"], strict=True)
+        numbers_ = [self._book.meet(key, entity, name)[0] for entity, name in pairs]
+        self._rates.restore(np.array(numbers_, np.int64), source["rates"])
+
+    def _columns(self, frames: list[tuple[FrameKey, HeldFrame]], who: Ints) -> Columns:
+        """Return the clean cells of a tick (series, ts, value), by series and ts, counters as rates."""
+        if not frames:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
+        if self._book.shapes > MAX_SHAPES:
+            self._book.forget_layouts()
+        layouts = [self._book.layout_of(key[1], frame.shape) for key, frame in frames]
+        cells = [len(layout.series) for layout in layouts]
+        series = np.concatenate([layout.series for layout in layouts])
+        value = np.concatenate([frame.value for _, frame in frames])
+        ts = np.repeat([key[2] for key, _ in frames], cells)
+        measured = (series >= 0) & ~np.isnan(value)
+        entities = np.concatenate([layout.repeated for layout in layouts])
+        self._presence.see(entities[measured], np.repeat(who, cells)[measured], ts[measured], self._book)
+        series, ts, value = series[measured], ts[measured], value[measured]
+        self.quality.update(self._hygiene.clean(self._book, series, value))
+        self.quality[Quality.UNCATALOGUED] += int((~self._book.catalogued.array[series]).sum())
+        clean = ~np.isnan(value)
+        series, ts, value = series[clean], ts[clean], value[clean]
+        order = np.argsort(series, kind="stable")
+        return self._to_rates(series[order], ts[order], value[order])
+
+    def _announce(self, series: Ints) -> tuple[tuple[SeriesKey, ...], Ints]:
+        """Give series that have a cell for the first time their public numbers; return those and the cells'."""
+        for _ in range(len(self._book.keys) - len(self._public.array)):
+            self._public.append(UNANNOUNCED)
+        public = self._public.array
+        new = np.unique(series[public[series] == UNANNOUNCED])
+        public[new] = np.arange(self._announced, self._announced + len(new))
+        self._announced += len(new)
+        return tuple(self._book.keys[number] for number in new.tolist()), public[series]
+
+    def _to_rates(self, series: Ints, ts: Ints, value: Floats) -> Columns:
+        counted = self._book.type.array[series] == COUNTER
+        if counted.any():
+            rate, resets = self._rates.step(series[counted], ts[counted], value[counted], len(self._book.keys))
+            value[counted] = rate
+            self.quality[Quality.COUNTER_RESET] += resets
+            known = ~np.isnan(value)
+            series, ts, value = series[known], ts[known], value[known]
+        return series, ts, value
+
+
+def _changes(body: Body) -> tuple[Change, ...]:
+    if body.kind != "change":
+        return ()
+    what = (body.change or "", body.version or "", body.summary or "")
+    return (Change(body.ts, body.source, *what, until=body.until),)
+
+
+def _commands(body: Body) -> tuple[Command, ...]:
+    if body.kind != "command":
+        return ()
+    user = body.source.partition(":")[2]
+    arguments = tuple(sorted((body.arguments or {}).items()))
+    return (Command(body.ts, user, body.command or "", body.target or "", arguments),)

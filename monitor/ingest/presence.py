@@ -1,0 +1,179 @@
+"""Who is there: the last sign of life of each source and of each of its items.
+
+A source is silent by its own rhythm; an item is silent when it stays away (or null throughout), by its own
+rhythm and its source's, while its source reports on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.ingest.rhythm import NEVER, Rhythms
+from monitor.types import Silence
+
+if TYPE_CHECKING:
+    from monitor.ingest.columns import SeriesBook
+    from monitor.ingest.openticks import FrameKey
+    from monitor.types import Bools, Ints
+
+NOBODY = -1
+
+
+class Presence:
+    """Rhythms and silences of the sources of a partition, and of their items."""
+
+    def __init__(self, tick_ms: int) -> None:
+        self.tick_ms = tick_ms
+        self.rhythms = Rhythms(tick_ms)
+        self.numbers: dict[tuple[str, str], int] = {}
+        self.keys: list[tuple[str, str]] = []
+        self.heard = 0
+        self._back: list[Silence] = []
+        self.items: list[tuple[str, str]] = []  # (kind, entity), by the numbers of the series book
+        self.item_rhythms = Rhythms(tick_ms)
+        self.item_owner: Ints = np.empty(0, np.int64)
+        self.item_silent: Bools = np.empty(0, np.bool_)
+
+    def rhythm_of(self, kind: str, source: str) -> int:
+        """Return the learnt rhythm of a source in milliseconds, 0 while it is not learnt."""
+        number = self.numbers.get((kind, source), NOBODY)
+        return 0 if number == NOBODY else int(self.rhythms.rhythm[number])
+
+    @property
+    def patience(self) -> int:
+        """How long the most frequent source may be quiet; 0 while no rhythm is learnt."""
+        known = self.rhythms.rhythm > 0
+        return int(self.rhythms.threshold()[known].min(initial=NEVER)) if known.any() else 0
+
+    def sign_of_life(self, kind: str, source: str, ts: int) -> None:
+        """A frame of a source came out of time: it lives, though nothing is measured."""
+        number = self.numbers.get((kind, source), NOBODY)
+        if number != NOBODY:
+            self.rhythms.alive[number] = max(ts, int(self.rhythms.alive[number]))
+
+    def hear(self, end: int, keys: list[FrameKey]) -> Ints:
+        """Take the frames of a closing tick, in canonical order; return the numbers of their sources."""
+        who = np.array([self._meet(kind, source) for kind, source, _ in keys], np.int64)
+        ts = np.array([key[2] for key in keys], np.int64)
+        self._note_back(end, who, ts)
+        for first in _rounds(who):
+            self.rhythms.hear(who[first], ts[first])
+        self.heard = max(self.heard, int(ts.max(initial=0)))
+        return who
+
+    def see(self, items: Ints, owners: Ints, ts: Ints, book: SeriesBook) -> None:
+        """Take the items that were measured in a closing tick: one entry for each cell, by source and ts."""
+        self.items = book.entity_keys
+        self._grow(len(self.items))
+        last = np.zeros(len(self.items), np.int64)
+        last[items] = ts
+        self.item_owner[items] = owners
+        seen = np.flatnonzero(last)
+        self.item_rhythms.hear(seen, last[seen])
+
+    def _meet(self, kind: str, source: str) -> int:
+        number = self.numbers.setdefault((kind, source), len(self.keys))
+        if number == len(self.keys):
+            self.keys.append((kind, source))
+            self.rhythms.add(1)
+        return number
+
+    def _note_back(self, end: int, who: Ints, ts: Ints) -> None:
+        newer = self.rhythms.silent[who] & (ts > self.rhythms.last[who])
+        for number in sorted(set(who[newer].tolist())):
+            self.rhythms.silent[number] = False
+            self._back.append(self._silence(number, end, "back"))
+
+    def _silence(self, number: int, since: int, state: Any) -> Silence:
+        kind, source = self.keys[number]
+        patience = int(self.rhythms.threshold(np.array([number]))[0])
+        return Silence(source, kind, since, state, int(self.rhythms.rhythm[number]), patience)
+
+    def _grow(self, count: int) -> None:
+        room = count - len(self.item_owner)
+        if room > 0:
+            self.item_rhythms.add(room)
+            self.item_owner = np.concatenate([self.item_owner, np.full(room, NOBODY)])
+            self.item_silent = np.concatenate([self.item_silent, np.zeros(room, np.bool_)])
+
+    def next_due(self) -> int | None:
+        """Return the end of the first tick in which a source will be overdue."""
+        first = int(self.rhythms.deadline().min(initial=NEVER))
+        return None if first == NEVER else first
+
+    def judge(self, end: int) -> list[Silence]:
+        """Return who fell silent by `end` and who came back, in order."""
+        changed, self._back = self._back, []
+        late = np.flatnonzero(self.rhythms.deadline() <= end)
+        self.rhythms.silent[late] = True
+        changed += [self._silence(n, int(self.rhythms.last[n]), "silent") for n in late.tolist()]
+        return sorted(changed + self._judge_items(end))
+
+    def _judge_items(self, end: int) -> list[Silence]:
+        if not len(self.rhythms.last):
+            return []
+        owner, last = self.item_owner, self.item_rhythms.last
+        learnt = (owner != NOBODY) & (self.item_rhythms.rhythm > 0)
+        patience = np.maximum(self.rhythms.threshold()[owner], self.item_rhythms.threshold())
+        reports = (self.rhythms.last[owner] > last) & ~self.rhythms.silent[owner]
+        fell = np.flatnonzero(learnt & reports & (end - last > patience) & ~self.item_silent)
+        back = np.flatnonzero(self.item_silent & (end - last <= self.tick_ms))
+        self.item_silent[fell] = True
+        self.item_silent[back] = False
+        return [
+            *(self._item_silence(n, int(last[n]), int(patience[n]), "silent") for n in fell.tolist()),
+            *(self._item_silence(n, end, int(patience[n]), "back") for n in back.tolist()),
+        ]
+
+    def _item_silence(self, item: int, since: int, patience: int, state: Any) -> Silence:
+        kind, entity = self.items[item]
+        return Silence(entity, kind, since, state, int(self.item_rhythms.rhythm[item]), patience)
+
+    def to_state(self) -> list[dict[str, Any]]:
+        """Return the state by source, in order."""
+        of_owner: dict[int, list[int]] = {}
+        for item, owner in enumerate(self.item_owner.tolist()):
+            of_owner.setdefault(owner, []).append(item)
+        return [self._source_state(key, number, of_owner) for key, number in sorted(self.numbers.items())]
+
+    def _source_state(
+        self, key: tuple[str, str], number: int, of_owner: dict[int, list[int]]
+    ) -> dict[str, Any]:
+        items = np.array(of_owner.get(number, []), np.int64)
+        return {
+            "key": list(key),
+            "rhythm": self.rhythms.rows(np.array([number])),
+            "items": [self.items[item][1] for item in items.tolist()],
+            "item_rhythms": self.item_rhythms.rows(items),
+            "item_silent": self.item_silent[items],
+        }
+
+    def restore(self, state: dict[str, Any], book: SeriesBook) -> None:
+        """Take back one source of what `to_state` gave."""
+        kind, source = state["key"]
+        number = self._meet(kind, source)
+        self.rhythms.set_rows(np.array([number]), state["rhythm"])
+        items = np.array([book.meet_entity(kind, entity) for entity in state["items"]], np.int64)
+        self.items = book.entity_keys
+        self._grow(len(self.items))
+        self.item_owner[items] = number
+        self.item_rhythms.set_rows(items, state["item_rhythms"])
+        self.item_silent[items] = state["item_silent"]
+
+
+def _rounds(who: Ints) -> list[Ints]:
+    """Split positions so that nobody stands twice in one round, keeping their order.
+
+    >>> [r.tolist() for r in _rounds(np.array([4, 4, 7, 4]))]
+    [[0, 2], [1], [3]]
+    """
+    if len(np.unique(who)) == len(who):
+        return [np.arange(len(who))]
+    order = np.argsort(who, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], who[order][1:] != who[order][:-1]]))
+    rank = np.empty(len(who), np.int64)
+    rank[order] = np.arange(len(who)) - np.repeat(starts, np.diff(np.append(starts, len(who))))
+    return [np.flatnonzero(rank == r) for r in range(int(rank.max()) + 1)]
+

@@ -1,0 +1,67 @@
+"""Whether a frame is in time: decided once, by the reader, from the frame and its log alone."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from monitor.ingest.frames import Header, Rejection
+from monitor.reasons import DeadReason
+from monitor.units import tick_end
+
+
+class Timing(IntEnum):
+    """How a readable frame stands to the tick that its `ts` names."""
+
+    IN_TIME = 0
+    LATE = 1
+
+
+class TimeRules(msgspec.Struct, frozen=True):
+    """The three durations that place frames in time, in milliseconds."""
+
+    tick_ms: int
+    lateness_ms: int
+    skew_ms: int
+
+    def closed_by(self, clock: int) -> int:
+        """Return the end of the last tick that a recording's clock has closed.
+
+        A mark is set once a tick; a tick closes when the mark has passed its end by the lateness and,
+        in recordings, by the skew.
+        """
+        return (clock - self.lateness_ms - self.skew_ms) // self.tick_ms * self.tick_ms
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A frame's timing and when it was taken in: its stamp, or the reader's clock."""
+
+    timing: Timing
+    arrival: int
+    stamped: bool
+
+
+def place(header: Header, clock: int, rules: TimeRules) -> Placed | Rejection:
+    """Place a frame of a recording.
+
+    A stamped frame is late when its stamp is more than the lateness after the end of its tick, ahead when
+    its ts is more than the skew after its stamp. Without a stamp, the reader's clock and the skew judge.
+    """
+    arrival = clock if header.received is None else header.received
+    if arrival - clock > rules.skew_ms:
+        return _ahead("received", arrival - clock, "the clock of the recording", rules)
+    if header.ts - arrival > rules.skew_ms:
+        return _ahead("ts", header.ts - arrival, "when it was taken in", rules)
+    end = tick_end(header.ts, rules.tick_ms)
+    if header.received is None:
+        late = clock - header.ts > rules.skew_ms
+    else:
+        late = arrival - end > rules.lateness_ms
+    closed = end <= rules.closed_by(clock)
+    return Placed(Timing.LATE if late or closed else Timing.IN_TIME, arrival, header.received is not None)
+
+
+def _ahead(field: str, by_ms: int, of: str, rules: TimeRules) -> Rejection:
+    detail = f"{field} is {by_ms / 1000:.0f} s ahead of {of}; {rules.skew_ms / 1000:.0f} s are allowed"
+    return Rejection(DeadReason.AHEAD, detail)

@@ -1,0 +1,131 @@
+"""The order of the stages, written once: every way of running the product calls this code.
+
+    line -> place -> partition (ingest) -> close tick -> site: merge -> detect -> aggregate -> correlate
+
+A runner feeds lines and clocks and takes results; it owns files, sockets and the wall clock.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from monitor.ingest.frames import Header, Rejection
+from monitor.ingest.partition import Partition
+from monitor.ingest.verdict import TimeRules, place
+from monitor.site import Site, SiteOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitor.catalog import Catalog
+    from monitor.config.settings import Settings
+    from monitor.reasons import Quality
+    from monitor.topology import Topology
+
+
+def partition_of(source: str, partitions: int) -> int:
+    """Return the partition that owns a source.
+
+    >>> partition_of("node:n0001", 1)
+    0
+    """
+    return zlib.crc32(source.encode()) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a pipeline is built from. The number of partitions changes no result."""
+
+    catalog: Catalog
+    settings: Settings
+    faults_text: str
+    topology: Topology
+    partitions: int = 1
+
+    @property
+    def time_rules(self) -> TimeRules:
+        """The durations that place frames in time."""
+        return TimeRules(self.settings.tick_ms, self.settings.lateness_ms, self.settings.skew_ms)
+
+
+class Pipeline:
+    """N partitions and one site in one process, for input whose clock its reader tells."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._rules = setup.time_rules
+        self._partitions = [
+            Partition(number, setup.catalog, self._rules) for number in range(setup.partitions)
+        ]
+        self._site = Site(setup)
+        self._closed = 0
+
+    @property
+    def quality(self) -> Counter[Quality]:
+        """What was odd about the data so far, counted by reason."""
+        return sum((partition.quality for partition in self._partitions), Counter())
+
+    def accept(self, line: bytes, header: Header | Rejection, clock: int) -> Rejection | None:
+        """Take a line at the reader's clock. Return why it is a dead letter, if it is one."""
+        if isinstance(header, Rejection):
+            return header
+        partition = self._partitions[partition_of(header.source, len(self._partitions))]
+        placed = place(header, clock, self._rules)
+        if isinstance(placed, Rejection):
+            arrival = clock if header.received is None else min(header.received, clock)
+            partition.reject(header.kind, header.source, arrival)
+            return placed
+        return partition.accept(line, placed, self._closed)
+
+    def advance(self, clock: int) -> Iterator[SiteOutput]:
+        """Close every tick that the clock has closed and in which something is due."""
+        limit = self._rules.closed_by(clock)
+        if limit <= self._closed:
+            return
+        while (due := self._next_due()) is not None and due <= limit:
+            yield self._close(due, judge=True)
+        self._closed = limit
+
+    def finish(self, clock: int) -> Iterator[SiteOutput]:
+        """Close every tick that holds a frame; judge silence and deadlines only up to the clock."""
+        last = clock // self._rules.tick_ms * self._rules.tick_ms
+        while (due := self._next_due()) is not None and due <= last:
+            yield self._close(due, judge=True)
+        while (held := self._first_held()) is not None:
+            yield self._close(held, judge=False)
+
+    def _first_held(self) -> int | None:
+        held = [partition.first_held() for partition in self._partitions]
+        return min((end for end in held if end is not None), default=None)
+
+    def _next_due(self) -> int | None:
+        dues = [partition.next_due() for partition in self._partitions]
+        dues.append(self._site.next_due())
+        soonest = self._closed + self._rules.tick_ms
+        return min((max(due, soonest) for due in dues if due is not None), default=None)
+
+    def _close(self, end: int, *, judge: bool) -> SiteOutput:
+        self._closed = end
+        return self._site.close(end, [p.close(end, judge=judge) for p in self._partitions], judge=judge)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the whole state, by source where it belongs to one."""
+        return {
+            "closed": self._closed,
+            "partitions": [partition.to_state() for partition in self._partitions],
+            "site": self._site.to_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `to_state` gave, under any number of partitions."""
+        self._closed = state["closed"]
+        self._site.restore(state["site"])
+        for partition in self._partitions:
+            for old in state["partitions"]:
+                partition.restore(old, self._owned_by(partition.number))
+
+    def _owned_by(self, number: int) -> Callable[[str], bool]:
+        count = len(self._partitions)
+        return lambda source: partition_of(source, count) == number
