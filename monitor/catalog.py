@@ -11,7 +11,16 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from monitor.config.reading import as_mapping, as_record, joined, read_mapping, unknown_keys
+from monitor.config.reading import (
+    UNREADABLE,
+    as_fields,
+    as_mapping,
+    as_record,
+    as_value,
+    joined,
+    read_mapping,
+    unknown_keys,
+)
 from monitor.errors import ConfigError
 from monitor.types import Severity  # noqa: TC001 (msgspec reads the annotations)
 
@@ -152,74 +161,87 @@ def _parse_metrics(text: str, problems: list[str]) -> tuple[tuple[Metric, ...], 
     problems.extend(unknown_keys(top, ["metrics", "sentinels"], ""))
     kinds = as_mapping(top.get("metrics"), "metrics", problems)
     problems.extend(unknown_keys(kinds, list(FRAME_KINDS), "metrics"))
-    found = []
+    metrics: list[Metric] = []
+    places: list[tuple[str, str, str]] = []
     for kind in FRAME_KINDS:
-        entries = as_mapping(kinds.get(kind), f"metrics.{kind}", problems)
-        for name, raw in entries.items():
-            metric = _parse_metric(kind, name, raw, problems)
-            if metric is not None:
-                found.append(metric)
-    problems.extend(_clashes(found))
-    metrics = tuple(sorted(found, key=lambda m: (m.kind, m.name)))
-    return metrics, _parse_sentinels(top.get("sentinels"), problems)
+        for name, raw in as_mapping(kinds.get(kind), f"metrics.{kind}", problems).items():
+            fields, aliases = _metric_parts(name, raw, f"metrics.{kind}.{name}", problems)
+            places.append((kind, name, f"metrics.{kind}.{name}"))
+            places.extend((kind, alias.name, place) for place, alias in aliases.items())
+            if not problems:
+                metrics.append(Metric(kind=kind, name=name, aliases=tuple(aliases.values()), **fields))
+    problems.extend(_clashes(places))
+    sentinels = _parse_sentinels(top.get("sentinels"), problems)
+    return tuple(sorted(metrics, key=lambda m: (m.kind, m.name))), sentinels
 
 
-def _parse_metric(kind: FrameKind, name: str, raw: object, problems: list[str]) -> Metric | None:
-    place = f"metrics.{kind}.{name}"
-    body = as_mapping(raw, place, problems)
-    if isinstance(body.get("aliases"), list):
-        body["aliases"] = [{"name": a} if isinstance(a, str) else a for a in body["aliases"]]
-    metric = as_record(Metric, body, place, problems, kind=kind, name=name)
+def _metric_parts(
+    name: str, raw: object, place: str, problems: list[str]
+) -> tuple[dict[str, Any], dict[str, Alias]]:
+    """Read the fields of a metric, and its aliases by their place."""
     if not _NAME.fullmatch(name):
         problems.append(f"{place}: a metric name is lower-case words joined by `_`")
-    if metric is not None:
-        problems.extend(f"{place}.{problem}" for problem in _metric_problems(metric))
-    return metric
+    before = len(problems)
+    body = as_mapping(raw, place, problems)
+    if len(problems) > before:
+        return {}, {}
+    aliases = _parse_aliases(body.pop("aliases", []), f"{place}.aliases", problems)
+    fields = as_fields(Metric, body, place, problems, known=("kind", "name", "aliases"))
+    problems.extend(f"{place}.{problem}" for problem in _metric_problems(fields))
+    return fields, aliases
 
 
-def _metric_problems(metric: Metric) -> list[str]:
+def _parse_aliases(raw: object, place: str, problems: list[str]) -> dict[str, Alias]:
+    items = as_value(list[Any], raw, place, problems)
+    aliases = {}
+    for i, item in enumerate([] if items is UNREADABLE else items):
+        body = {"name": item} if isinstance(item, str) else item
+        alias = as_record(Alias, body, f"{place}[{i}]", problems)
+        if alias is None:
+            continue
+        if alias.scale <= 0:
+            problems.append(f"{place}[{i}].scale: {alias.scale:g} is no scale; write a number above 0")
+        aliases[f"{place}[{i}]"] = alias
+    return aliases
+
+
+def _metric_problems(fields: dict[str, Any]) -> list[str]:
     problems = []
-    if metric.low is not None and metric.high is not None and metric.low >= metric.high:
-        problems.append(f"low: {metric.low:g} is not below high, {metric.high:g}")
-    if metric.resolution is not None and metric.resolution <= 0:
-        problems.append(f"resolution: {metric.resolution:g} is no step; write a number above 0")
-    if metric.type == "counter" and metric.low is None:
+    low, high, resolution = fields.get("low"), fields.get("high"), fields.get("resolution")
+    if low is not None and high is not None and low >= high:
+        problems.append(f"low: {low:g} is not below high, {high:g}")
+    if resolution is not None and resolution <= 0:
+        problems.append(f"resolution: {resolution:g} is no step; write a number above 0")
+    if fields.get("type") == "counter" and low is None:
         problems.append("low: a counter needs one (0)")
+    peers = fields.get("peers", ())
     problems.extend(
         f"peers[{i}]: `{word}` is neither {', '.join(PEER_WORDS)} nor tag:NAME"
-        for i, word in enumerate(metric.peers)
+        for i, word in enumerate(peers)
         if not _PEER.fullmatch(word)
     )
-    if "self" in metric.peers and len(metric.peers) > 1:
+    if "self" in peers and len(peers) > 1:
         problems.append("peers: `self` stands alone")
-    problems.extend(
-        f"aliases[{i}].scale: {alias.scale:g} is no scale; write a number above 0"
-        for i, alias in enumerate(metric.aliases)
-        if not 0 < alias.scale < float("inf")
-    )
     return problems
 
 
-def _clashes(metrics: list[Metric]) -> list[str]:
-    """Names that would mean two metrics of one kind."""
-    owner = {(m.kind, m.name): f"metrics.{m.kind}.{m.name}" for m in metrics}
+def _clashes(places: list[tuple[str, str, str]]) -> list[str]:
+    """Names that would mean two metrics of one kind. A metric's own name goes before any alias."""
+    owners = {(kind, name): place for kind, name, place in places if not place.endswith("]")}
     problems = []
-    for metric in metrics:
-        for i, alias in enumerate(metric.aliases):
-            place = f"metrics.{metric.kind}.{metric.name}.aliases[{i}]"
-            first = owner.setdefault((metric.kind, alias.name), place)
-            if first != place:
-                problems.append(f"{place}: `{alias.name}` is already {first}")
+    for kind, name, place in places:
+        first = owners.setdefault((kind, name), place)
+        if first != place:
+            problems.append(f"{place}: `{name}` already means {first}; take one of them out")
     return problems
 
 
-def _parse_sentinels(raw: Any, problems: list[str]) -> tuple[float, ...]:  # noqa: ANN401
-    try:
-        values = msgspec.convert(raw if raw is not None else [], tuple[float, ...])
-    except msgspec.ValidationError as error:
-        problems.append(f"sentinels: {error}")
+def _parse_sentinels(raw: object, problems: list[str]) -> tuple[float, ...]:
+    items = as_value(list[Any], [] if raw is None else raw, "sentinels", problems)
+    if items is UNREADABLE:
         return ()
-    return tuple(sorted(set(values)))
+    values = [as_value(float, item, f"sentinels[{i}]", problems) for i, item in enumerate(items)]
+    return tuple(sorted({value for value in values if value is not UNREADABLE}))
 
 
 def _parse_xid(text: str, problems: list[str]) -> dict[int, XidCode]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import zlib
 from typing import IO, TYPE_CHECKING, Any
@@ -21,29 +22,46 @@ FRAME_SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst",
 NOT_FRAMES = ("topology", "incidents", "anomalies", "dead")
 
 
-def open_lines(path: Path) -> IO[bytes]:
-    """Open a file for reading lines, decompressed by its ending."""
+class LineFile:
+    """The lines of one file, decompressed by its ending, from any place on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = path.stat().st_size
+        self._raw: IO[bytes] | None = None
+        self._finished = False
+
+    def read(self, offset: int = 0, number: int = 0) -> Iterator[tuple[int, int, bytes]]:
+        """Yield (offset of the line's end, line number, line) from a decompressed offset on.
+
+        `number` is the number of the line before `offset`. Raises WorkError where the file cannot be read.
+        """
+        try:
+            with self.path.open("rb", buffering=BUFFER) as self._raw, _decompressed(self._raw, self.path) as lines:
+                lines.seek(offset)
+                for line in lines:
+                    offset += len(line)
+                    number += 1
+                    yield offset, number, line
+            self._finished = True
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise WorkError(f"{self.path}: cannot be read after line {number}: {error}") from error
+
+    @property
+    def done(self) -> int:
+        """How many bytes of the file, as it lies on disk, have been read."""
+        if self._finished or self._raw is None:
+            return self.size * self._finished
+        return self._raw.tell()
+
+
+def _decompressed(raw: IO[bytes], path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     if path.suffix == ".zst":
-        return zstandard.open(path, "rb")  # type: ignore[no-any-return]
-    return path.open("rb", buffering=BUFFER)
-
-
-def read_lines(path: Path, offset: int = 0, number: int = 0) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (offset of the line's end, line number, line) from a decompressed offset on.
-
-    `number` is the number of the line before `offset`. Raises WorkError where the file cannot be read.
-    """
-    try:
-        with open_lines(path) as stream:
-            stream.seek(offset)
-            for line in stream:
-                offset += len(line)
-                number += 1
-                yield offset, number, line
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise WorkError(f"{path}: cannot be read after line {number}: {error}") from error
+        stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+        return io.BufferedReader(stream, BUFFER)  # type: ignore[type-var,return-value]
+    return raw
 
 
 def recordings(paths: Sequence[Path]) -> list[Path]:

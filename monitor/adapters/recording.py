@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from monitor.adapters.lines import read_lines
+from monitor.adapters.lines import LineFile
 from monitor.ingest.clock import ReaderClock
 from monitor.ingest.frames import Header, Rejection, read_header
 
@@ -29,7 +29,7 @@ class _Cursor:
     """One file: its lines with their clocks, a few hundred lines behind where it is read."""
 
     def __init__(self, path: Path, name: str, state: dict[str, Any] | None = None) -> None:
-        self._path, self.name = path, name
+        self.file, self.name = LineFile(path), name
         self._clock: ReaderClock[list[Line]] = ReaderClock()
         self._told: deque[tuple[int, list[Line]]] = deque()
         self._stray: list[Line] = []  # lines without a usable stamp go with the next one that has one
@@ -39,7 +39,7 @@ class _Cursor:
         self._last_clock = 0
         if state is not None:
             self._restore(state)
-        self._lines = read_lines(path, *self._place)
+        self._lines = self.file.read(*self._place)
 
     def head(self) -> tuple[int, list[Line]] | None:
         """Return the next lines and their clock, without taking them."""
@@ -125,6 +125,12 @@ class Recording:
         clock, lines = self._cursors[min(heads)[1]].take()
         self.clock = max(self.clock, clock)
         return lines
+
+    @property
+    def progress(self) -> float:
+        """The share of the files that has been read, 0 to 1."""
+        size = sum(cursor.file.size for cursor in self._cursors)
+        return sum(cursor.file.done for cursor in self._cursors) / max(size, 1)
 
     def to_state(self) -> list[dict[str, Any] | None]:
         """Return where each file stands. Ask between batches only."""

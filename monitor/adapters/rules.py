@@ -1,27 +1,31 @@
-"""Find and read the rules files: the operator's own directory, else the shipped ones."""
+"""Find, read and check the rules files: the operator's own, and the shipped ones for what those lack."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from monitor.catalog import Catalog
-from monitor.config.reading import joined
+from monitor.config.reading import as_mapping, joined, read_mapping
 from monitor.config.settings import Settings
 from monitor.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.resources.abc import Traversable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 RULES_FILES = ("faults.yaml", "metrics.yaml", "settings.yaml", "xid.yaml")
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one run. `digest` is the SHA-256 over the names and bytes of the files, in hex."""
+    """The rules of one run. `digest` is the SHA-256 over the names and texts of the files, in hex."""
 
     catalog: Catalog
     settings: Settings
@@ -35,32 +39,36 @@ def load_rules(directory: Path | None = None) -> Rules:
     Raises ConfigError with every problem of every file, UsageError where there is no such directory.
     """
     texts = read_rules(directory)
-    errors = []
-    catalog = settings = None
-    try:
-        catalog = Catalog.parse(texts["metrics.yaml"], "metrics.yaml", texts["xid.yaml"], "xid.yaml")
-    except ConfigError as error:
-        errors.append(error)
-    try:
-        settings = Settings.parse(texts["settings.yaml"], "settings.yaml")
-    except ConfigError as error:
-        errors.append(error)
-    if catalog is None or settings is None:
-        raise joined(errors, str(directory or "the shipped rules"))
-    return Rules(catalog, settings, texts["faults.yaml"], digest(texts))
+    errors: list[ConfigError] = []
+    rules = _parse(texts, errors)
+    if rules is None:
+        raise joined(errors, "the shipped rules" if directory is None else str(directory))
+    return rules
+
+
+def check_rules(directory: Path | None = None) -> list[str]:
+    """Return every problem of the rules, as `file: place: what`.
+
+    Beside what `load_rules` refuses: faults without a runbook, and runbooks that are missing or empty.
+    """
+    errors: list[ConfigError] = []
+    texts = _try(errors, read_rules, directory)
+    if texts is not None:
+        _parse(texts, errors)
+        _try(errors, _check_runbooks, texts["faults.yaml"])
+    return [f"{error.where}: {problem}" for error in errors for problem in error.problems]
 
 
 def read_rules(directory: Path | None = None) -> dict[str, str]:
     """Return the text of each rules file by its name."""
     own = {} if directory is None else _own_texts(directory)
-    return {name: own[name] if name in own else _shipped_text(name) for name in RULES_FILES}
+    return {name: own[name] if name in own else _text(shipped_rules() / name) for name in RULES_FILES}
 
 
 def shipped_rules() -> Traversable:
     """Return the directory of the shipped rules: in the wheel, or beside the package in a checkout."""
-    package = resources.files("monitor")
-    packed = package / "_rules"
-    return packed if packed.is_dir() else Path(str(package)).parent / "rules"
+    packed = resources.files("monitor") / "_rules"
+    return packed if packed.is_dir() else _checkout() / "rules"
 
 
 def digest(texts: dict[str, str]) -> str:
@@ -71,23 +79,34 @@ def digest(texts: dict[str, str]) -> str:
     return sha.hexdigest()
 
 
+def _parse(texts: dict[str, str], errors: list[ConfigError]) -> Rules | None:
+    metrics = _try(errors, Catalog.parse, texts["metrics.yaml"], "metrics.yaml")
+    codes = _try(errors, Catalog.parse, "", "metrics.yaml", texts["xid.yaml"], "xid.yaml")
+    settings = _try(errors, Settings.parse, texts["settings.yaml"], "settings.yaml")
+    if metrics is None or codes is None or settings is None:
+        return None
+    return Rules(replace(metrics, xid=codes.xid), settings, texts["faults.yaml"], digest(texts))
+
+
+def _try(errors: list[ConfigError], read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    try:
+        return read(*args, **kwargs)
+    except ConfigError as error:
+        errors.append(error)
+        return None
+
+
 def _own_texts(directory: Path) -> dict[str, str]:
+    known = ", ".join(f"`{name}`" for name in RULES_FILES)
     if not directory.is_dir():
-        raise UsageError(f"{directory}: no such directory; --rules wants one with {', '.join(RULES_FILES)}")
+        raise UsageError(f"{directory}: no such directory; rules are a directory with some of {known}")
     files = sorted(path for path in directory.iterdir() if path.suffix in {".yaml", ".yml"})
     strangers = [path.name for path in files if path.name not in RULES_FILES]
     if strangers:
-        known = ", ".join(RULES_FILES)
-        raise ConfigError(
-            str(directory), [f"{name}: not a rules file; known are {known}" for name in strangers]
-        )
+        raise ConfigError(str(directory), [f"{name}: no rules file; they are {known}" for name in strangers])
     if not files:
-        raise UsageError(f"{directory}: holds no rules file; known are {', '.join(RULES_FILES)}")
+        raise UsageError(f"{directory}: no rules file in it; they are {known}")
     return {path.name: _text(path) for path in files}
-
-
-def _shipped_text(name: str) -> str:
-    return _text(shipped_rules() / name)
 
 
 def _text(path: Traversable) -> str:
@@ -97,3 +116,33 @@ def _text(path: Traversable) -> str:
         raise ConfigError(path.name, [f"byte {error.start}: not UTF-8"]) from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def _check_runbooks(faults_text: str) -> None:
+    """Raise ConfigError with the runbooks that on-call would miss."""
+    problems: list[str] = []
+    raw = read_mapping(faults_text, problems).get("faults")
+    faults = raw if isinstance(raw, list) else list(as_mapping(raw, "faults", problems).values())
+    for i, fault in enumerate(faults):
+        if isinstance(fault, dict):
+            problem = _runbook_problem(fault.get("runbook"))
+            problems.extend([f"faults[{i}].runbook: {problem}"] if problem else [])
+    if problems:
+        raise ConfigError("faults.yaml", problems)
+
+
+def _runbook_problem(runbook: object) -> str:
+    """Say what is wrong with a runbook. Files are looked for where the documentation is: in a checkout."""
+    if not runbook:
+        return "missing; on-call would get a page without one"
+    docs = _checkout() / "docs"
+    if not docs.is_dir() or "://" in str(runbook):
+        return ""
+    path = docs / str(runbook)
+    if not path.is_file():
+        return f"no file docs/{runbook}; write it, or name another"
+    return "" if path.read_text(encoding="utf-8").strip() else f"docs/{runbook} is empty; write it"
+
+
+def _checkout() -> Path:
+    return Path(str(resources.files("monitor"))).parent

@@ -6,7 +6,9 @@ A place is the path of keys from the top of the file, as in `metrics.gpu.gpu_tem
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, TypeVar
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import yaml
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+UNREADABLE: Final = object()
+"""What a value is that could not be read."""
 
 _BaseLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,24 +68,46 @@ def as_mapping(raw: object, place: str, problems: list[str]) -> dict[str, Any]:
 
 
 def as_record(record: type[T], raw: object, place: str, problems: list[str], **known: object) -> T | None:
-    """Build a `record` from a mapping, field by field, so that each wrong field is a problem of its own.
+    """Build a `record` from a mapping; None where a problem was found. `known` are fields beside it."""
+    before = len(problems)
+    fields = as_fields(record, raw, place, problems, known)
+    return record(**known, **fields) if len(problems) == before else None
 
-    `known` are fields that the file does not write, since its keys say them. Returns None where a problem
-    was found.
+
+def as_fields(
+    record: type[T], raw: object, place: str, problems: list[str], known: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Read the fields of a `record` one by one, so that each wrong one is a problem of its own.
+
+    Returns those that could be read. `known` are fields that the mapping does not hold.
     """
     before = len(problems)
     written = as_mapping(raw, place, problems)
-    fields = {f.encode_name: f for f in msgspec.structs.fields(record)}
-    problems.extend(unknown_keys(written, sorted(set(fields) - set(known)), place))
-    values = dict(known)
+    if len(problems) > before:
+        return {}
+    fields = {field.name: field for field in msgspec.structs.fields(record) if field.name not in known}
+    problems.extend(unknown_keys(written, list(fields), place))
+    values = {}
     for name, field in fields.items():
-        if name in known:
-            continue
         if name in written:
-            values[field.name] = _convert(written[name], field.type, f"{_dot(place)}{name}", problems)
+            values[name] = as_value(field.type, written[name], f"{_dot(place)}{name}", problems)
         elif field.required:
             problems.append(f"{_dot(place)}{name}: missing")
-    return record(**values) if len(problems) == before else None
+    return {name: value for name, value in values.items() if value is not UNREADABLE}
+
+
+def as_value(type_: Any, raw: object, place: str, problems: list[str]) -> Any:
+    """Return `raw` as a value of `type_`, or UNREADABLE and a problem."""
+    try:
+        value = msgspec.convert(raw, type_)
+    except msgspec.ValidationError as error:
+        detail, _, inner = str(error).partition(" - at `$")
+        problems.append(f"{place}{inner.removesuffix('`')}: {_advice(detail, raw, type_)}")
+        return UNREADABLE
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.append(f"{place}: {value} is no number to use; write a finite one, or leave the key out")
+        return UNREADABLE
+    return value
 
 
 def unknown_keys(written: Iterable[str], allowed: list[str], place: str) -> list[str]:
@@ -95,20 +122,22 @@ def joined(errors: list[ConfigError], where: str) -> ConfigError:
     return ConfigError(where, [f"{error.where}: {problem}" for error in errors for problem in error.problems])
 
 
+def _advice(detail: str, raw: object, type_: Any) -> str:
+    choice = next((part for part in (type_, *get_args(type_)) if get_origin(part) is Literal), None)
+    if choice is not None and isinstance(raw, str):
+        return f"unknown value `{raw}`{_hint(raw, list(get_args(choice)))}"
+    if isinstance(raw, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", raw):
+        return f"`{raw}` is a text in YAML; write {float(raw):.1e}"
+    return detail[:1].lower() + detail[1:]
+
+
 def _hint(key: str, allowed: list[str]) -> str:
     close = difflib.get_close_matches(key, allowed, n=1)
     if close:
         return f"; did you mean `{close[0]}`?"
-    return f"; known are {', '.join(f'`{name}`' for name in allowed)}" if len(allowed) <= 9 else ""
-
-
-def _convert(raw: object, type_: Any, place: str, problems: list[str]) -> object:  # noqa: ANN401
-    try:
-        return msgspec.convert(raw, type_)
-    except msgspec.ValidationError as error:
-        detail, _, inner = str(error).partition(" - at `$")
-        problems.append(f"{place}{inner.removesuffix('`')}: {detail[:1].lower()}{detail[1:]}")
-        return None
+    if len(allowed) > 9:
+        return "; docs/rules.md lists what there is"
+    return f"; known are {', '.join(f'`{name}`' for name in allowed)}"
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.config.reading import as_record, read_mapping
+from monitor.config.reading import as_fields, read_mapping
 from monitor.errors import ConfigError
 from monitor.units import DAY, HOUR, MINUTE, SECOND
 
@@ -96,11 +96,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         60000
         """
         problems: list[str] = []
-        settings = as_record(cls, read_mapping(text, problems), "", problems)
-        if settings is not None:
-            problems.extend(_field_problems(settings))
-            problems.extend(_cross_field_problems(settings))
-        if problems or settings is None:
+        written = read_mapping(text, problems)
+        fields = as_fields(cls, written, "", problems)
+        settings = cls(**fields)
+        problems.extend(_field_problems(settings))
+        problems.extend(_cross_field_problems(settings, unreadable=set(written) - set(fields)))
+        if problems:
             raise ConfigError(where, problems)
         return settings
 
@@ -147,9 +148,9 @@ def _field_problems(settings: Settings) -> list[str]:
     return problems
 
 
-def _cross_field_problems(settings: Settings) -> list[str]:
+def _cross_field_problems(settings: Settings, unreadable: set[str]) -> list[str]:
     return [
         f"{name}: {getattr(settings, name):,} is less than {other}, {getattr(settings, other):,}"
         for name, other in _AT_LEAST
-        if getattr(settings, name) < getattr(settings, other)
+        if getattr(settings, name) < getattr(settings, other) and not unreadable & {name, other}
     ]

@@ -12,7 +12,7 @@ alarm far more often.
 | and 4 of 5 beyond 1 sigma | 166.1 | 12.7 |
 | and 8 on one side | 152.7 | 14.6 |
 | all four (Western Electric) | 91.8 | 9.2 |
-| beyond 3 sigma and 7 on one side (our limits) | 95.9 | 12.2 |
+| beyond 3 sigma and 7 on one side (our limits) | 95.7 | 12.2 |
 
 The first five are Champ and Woodall (1987), Technometrics 29(4); the last is the exact Markov chain of the
 pair. All limits are strict: a point on the limit is inside. NaN as reading, centre or sigma is a gap: it
@@ -24,8 +24,10 @@ conventions of the qcc package.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -65,7 +67,8 @@ def individuals_limits(x: Floats, sigmas: float = 3.0) -> Limits:
     autocorrelated. Gaps (NaN) are dropped. Raises ValueError below two readings. Montgomery, Introduction to
     Statistical Quality Control, section 6.4.
 
-    >>> round(individuals_limits(np.array([49.6, 47.6, 49.9, 51.3, 47.8, 51.2, 52.6, 52.4, 53.6, 52.1])).ucl, 3)
+    >>> x = np.array([49.6, 47.6, 49.9, 51.3, 47.8, 51.2, 52.6, 52.4, 53.6, 52.1])
+    >>> round(individuals_limits(x).ucl, 3)
     55.804
     """
     measured = x[~np.isnan(x)]
@@ -80,18 +83,18 @@ def individuals_limits(x: Floats, sigmas: float = 3.0) -> Limits:
 
 
 def limits_and_run(
-    side: NDArray[np.int8], x: Floats, centre: Floats, sigma: Floats, sigmas: float = 3.0, points: int = 7
+    side: NDArray[np.int8], x: Floats, centre: Floats, sigma: Floats, *, sigmas: float = 3.0, points: int = 7
 ) -> tuple[Bools, Bools]:
     """Take one reading of each series; return which are beyond the limits, and which end a run on one side.
 
     side: (S,), starts at zero, changed in place; the only state. x, centre, sigma: (S,), in one unit. At the
-    defaults a stable series has one or the other each 95.9 points. It is `step` with LIMITS_AND_RUN for those
+    defaults a stable series has one or the other each 95.7 points. It is `step` with LIMITS_AND_RUN for those
     who chart every series at every tick.
     """
     fresh = _measured(x, centre, sigma)
     np.copyto(side, _run(side, _sign(x, centre)), where=fresh)
-    beyond = np.abs(x - centre) > sigmas * sigma
-    return fresh & beyond, fresh & (np.abs(side) >= points)
+    far = (x > centre + sigmas * sigma) | (x < centre - sigmas * sigma)
+    return fresh & far, fresh & (np.abs(side) >= points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,89 +128,63 @@ class RunState:
         return cls(np.full(series, np.nan), side, trend, turns, within, seen, above, below)
 
 
-class Rule(Protocol):
-    """A run rule: which series complete its pattern with their newest point."""
-
-    def __call__(self, state: RunState) -> Bools:
-        """Return the mask (S,)."""
-        ...
+Rule = Callable[[RunState], "Bools"]
+"""A run rule: which series (S,) complete its pattern with their newest point."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beyond:
-    """`hits` of the last `of` points beyond `sigmas` sigma on one side, the newest among them."""
-
-    hits: int
-    of: int
-    sigmas: int
-
-    def __call__(self, state: RunState) -> Bools:
-        above, below = self._hits(state.above), self._hits(state.below)
-        return (above | below) & (state.seen >= self.of)
-
-    def _hits(self, history: NDArray[np.uint8]) -> Bools:
-        recent = history[self.sigmas - 1] & _last(self.of)
-        hits: Bools = ((recent & 1) == 1) & (np.bitwise_count(recent) >= self.hits)
-        return hits
+def beyond(hits: int, of: int, sigmas: int, state: RunState, *, newest: bool = True) -> Bools:
+    """`hits` of the last `of` points beyond `sigmas` sigma on one side, with `newest` the newest among them."""
+    complete = np.zeros(state.seen.shape, np.bool_)
+    for history in (state.above[sigmas - 1], state.below[sigmas - 1]):
+        recent = history & _last(of)
+        complete |= (np.bitwise_count(recent) >= hits) & (((recent & 1) == 1) | (not newest))
+    return complete & (state.seen >= of)
 
 
-@dataclass(frozen=True, slots=True)
-class OneSide:
+def one_side(points: int, state: RunState) -> Bools:
     """`points` in a row on one side of the centre."""
-
-    points: int
-
-    def __call__(self, state: RunState) -> Bools:
-        return np.abs(state.side) >= self.points
+    return np.abs(state.side) >= points
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+def trend(points: int, state: RunState) -> Bools:
     """`points` in a row, each above the one before, or each below. Equal neighbours end a trend."""
-
-    points: int
-
-    def __call__(self, state: RunState) -> Bools:
-        return np.abs(state.trend) >= self.points - 1
+    return np.abs(state.trend) >= points - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Alternating:
+def alternating(points: int, state: RunState) -> Bools:
     """`points` in a row going up and down in turn."""
-
-    points: int
-
-    def __call__(self, state: RunState) -> Bools:
-        return state.turns >= self.points - 2
+    return state.turns >= points - 2
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
-    """`points` in a row within one sigma of the centre: sigma is too wide."""
-
-    points: int
-
-    def __call__(self, state: RunState) -> Bools:
-        return state.within >= self.points
+def within(points: int, state: RunState) -> Bools:
+    """`points` in a row inside one sigma of the centre: the limits are too wide."""
+    return state.within >= points
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """`points` in a row (eight at most) beyond one sigma, some of them on each side."""
-
-    points: int
-
-    def __call__(self, state: RunState) -> Bools:
-        window = _last(self.points)
-        above, below = state.above[0] & window, state.below[0] & window
-        return ((above | below) == window) & (above > 0) & (below > 0)
+def outside(points: int, state: RunState, *, both_sides: bool = True) -> Bools:
+    """`points` in a row (eight at most) beyond one sigma, with `both_sides` some of them on each side."""
+    above, below = state.above[0] & _last(points), state.below[0] & _last(points)
+    complete: Bools = (above | below) == _last(points)
+    return complete & (above > 0) & (below > 0) if both_sides else complete
 
 
-LIMITS_AND_RUN: tuple[Rule, ...] = (Beyond(1, 1, 3), OneSide(7))
-WESTERN_ELECTRIC: tuple[Rule, ...] = (Beyond(1, 1, 3), Beyond(2, 3, 2), Beyond(4, 5, 1), OneSide(8))
+LIMITS_AND_RUN: tuple[Rule, ...] = (partial(beyond, 1, 1, 3), partial(one_side, 7))
+WESTERN_ELECTRIC: tuple[Rule, ...] = (
+    partial(beyond, 1, 1, 3),
+    partial(beyond, 2, 3, 2),
+    partial(beyond, 4, 5, 1),
+    partial(one_side, 8),
+)
 NELSON: tuple[Rule, ...] = (
-    Beyond(1, 1, 3), OneSide(9), Trend(6), Alternating(14), Beyond(2, 3, 2), Beyond(4, 5, 1), Within(15), Outside(8),
-)  # fmt: skip
+    partial(beyond, 1, 1, 3),
+    partial(one_side, 9),
+    partial(trend, 6),
+    partial(alternating, 14),
+    partial(beyond, 2, 3, 2),
+    partial(beyond, 4, 5, 1),
+    partial(within, 15),
+    partial(outside, 8),
+)
 
 
 def step(state: RunState, x: Floats, centre: Floats, sigma: Floats, rules: tuple[Rule, ...]) -> Codes:
@@ -228,9 +205,9 @@ def chart(
 ) -> Codes:
     """Chart whole series: x (T, S), in time order, against centre and sigma (S,). Returns (T, S) as `step`.
 
-    >>> x = np.array([[0.0], [3.2], [-3.5], [2.9]])
+    >>> x = np.array([[0.0], [3.2], [-3.5], [-2.9]])
     >>> chart(x, np.zeros(1), np.ones(1), WESTERN_ELECTRIC)[:, 0].tolist()
-    [0, 1, 1, 0]
+    [0, 1, 1, 2]
     """
     held = RunState.new(x.shape[1]) if state is None else state
     codes = np.zeros(x.shape, np.uint16)
@@ -246,7 +223,7 @@ def lowest_rule(codes: Codes) -> NDArray[np.int64]:
     [0, 1, 2]
     """
     bits = codes.astype(np.int64)
-    return np.bitwise_count(bits ^ (bits - 1)) * (bits > 0)
+    return np.where(bits > 0, np.bitwise_count(bits ^ (bits - 1)), 0).astype(np.int64)
 
 
 def _advance(state: RunState, fresh: Bools, x: Floats, centre: Floats, sigma: Floats) -> None:

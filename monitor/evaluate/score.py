@@ -51,9 +51,17 @@ def evaluate(truth: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]], r
     paged = [(call, home(call, footprints)) for call in calls(standings)]
     rows = [_row(run, one, standings, paged) for one in footprints]
     false = [
-        FalsePage(run, call.incident, call.episode, call.paged_at, call.cause, call.pages, why)
+        FalsePage(
+            run,
+            call.incident,
+            call.episode,
+            call.paged_at,
+            call.cause,
+            call.pages,
+            why_false(call, footprints),
+        )
         for call, owner in paged
-        if owner is None and (why := why_false(call, footprints))
+        if owner is None
     ]
     return _report(_counts(known, standings, paged), rows, false)
 

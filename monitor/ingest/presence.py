@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.ingest.rhythm import NEVER, Rhythms
+from monitor.kernels.rounds import rounds
 from monitor.types import Silence
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Presence:
         who = np.array([self._meet(kind, source) for kind, source, _ in keys], np.int64)
         ts = np.array([key[2] for key in keys], np.int64)
         self._note_back(end, who, ts)
-        for first in _rounds(who):
+        for first in rounds(who):
             self.rhythms.hear(who[first], ts[first])
         self.heard = max(self.heard, int(ts.max(initial=0)))
         return who
@@ -161,19 +162,3 @@ class Presence:
         self.item_owner[items] = number
         self.item_rhythms.set_rows(items, state["item_rhythms"])
         self.item_silent[items] = state["item_silent"]
-
-
-def _rounds(who: Ints) -> list[Ints]:
-    """Split positions so that nobody stands twice in one round, keeping their order.
-
-    >>> [r.tolist() for r in _rounds(np.array([4, 4, 7, 4]))]
-    [[0, 2], [1], [3]]
-    """
-    if len(np.unique(who)) == len(who):
-        return [np.arange(len(who))]
-    order = np.argsort(who, kind="stable")
-    starts = np.flatnonzero(np.concatenate([[True], who[order][1:] != who[order][:-1]]))
-    rank = np.empty(len(who), np.int64)
-    rank[order] = np.arange(len(who)) - np.repeat(starts, np.diff(np.append(starts, len(who))))
-    return [np.flatnonzero(rank == r) for r in range(int(rank.max()) + 1)]
-

@@ -1,0 +1,182 @@
+"""Tables with a column of times and columns of values, to telemetry frames."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from monitor.errors import UsageError, WorkError
+from monitor.topology import is_entity_id
+from monitor.units import EARLIEST_TS, LATEST_TS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+DELIMITERS = ",;\t|"
+LARGEST_SECONDS = 10**11
+"""A number below it is seconds since 1970, up to a thousand times it milliseconds, then micro, then nano."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Which columns become what: values are (column, metric) pairs, `zone` is for times that name none."""
+
+    kind: str
+    source: str
+    time: str
+    values: tuple[tuple[str, str], ...]
+    zone: ZoneInfo
+
+    @classmethod
+    def of(
+        cls, kind: str, source: str, time: str, values: Sequence[tuple[str, str]], timezone: str = "UTC"
+    ) -> Recipe:
+        """Check and build a recipe. Raises UsageError."""
+        if not is_entity_id(source):
+            raise UsageError(f"source `{source}` must be `kind:name`, as in cdu:c01")
+        metrics = [metric for _, metric in values]
+        twice = sorted({metric for metric in metrics if metrics.count(metric) > 1})
+        if twice:
+            raise UsageError(f"metric `{twice[0]}` is given by more than one column")
+        try:
+            zone = ZoneInfo(timezone)
+        except (LookupError, ValueError, OSError) as error:
+            raise UsageError(f"time zone `{timezone}` is unknown: use names like Europe/Berlin") from error
+        return cls(kind, source, time, tuple(values), zone)
+
+
+def frames(lines: Iterable[str], recipe: Recipe) -> Iterator[tuple[int, bytes]]:
+    """Yield (ts, frame as one NDJSON line) for each row, in the order of the rows.
+
+    The first row names the columns; the delimiter is the first of comma, semicolon, tab and bar with which it
+    names all that the recipe needs. An empty cell is null, an empty row nothing. Times are ISO 8601 with or
+    without a zone, or a number since 1970 in s, ms, us or ns, told apart by size. Where clocks are turned back
+    and a local time comes twice, it is the first one unless the row before is at it or past it; a local
+    time that clocks skip is read as if they had not been moved yet.
+
+    Raises UsageError where a column is missing, WorkError with line and column where a cell cannot be read.
+    """
+    rows = iter(lines)
+    header, reader = _open_table(rows, recipe)
+    at = {name: header.index(name) for name in (recipe.time, *[column for column, _ in recipe.values])}
+    metrics = [(column, at[column], metric) for column, metric in recipe.values]
+    previous = EARLIEST_TS
+    for row in reader:
+        if not row:
+            continue
+        line = reader.line_num + 1
+        if len(row) <= max(at.values()):
+            raise WorkError(f"line {line}: {len(row)} cells where the header names {len(header)}")
+        try:
+            previous = read_time(row[at[recipe.time]], recipe.zone, previous)
+        except ValueError as error:
+            raise WorkError(f"line {line}, column `{recipe.time}`: {error}") from error
+        values = {metric: [_cell(row[k], line, column)] for column, k, metric in metrics}
+        frame = {"kind": recipe.kind, "ts": previous, "source": recipe.source, "metrics": values}
+        yield previous, msgspec.json.encode(frame) + b"\n"
+
+
+def in_order(dated: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Sort frames by time; equal times keep their order.
+
+    A recording without stamps says by the order of its lines what was late, so a table that has the newest
+    row first must be turned round before it is replayed.
+    """
+    return sorted(dated, key=itemgetter(0))
+
+
+def read_time(text: str, zone: ZoneInfo, previous: int = EARLIEST_TS) -> int:
+    """Return a time in ms since 1970; `previous` decides between local times that come twice.
+
+    >>> read_time("2013-12-02 21:15:00", ZoneInfo("UTC")), read_time("1386018900", ZoneInfo("UTC"))
+    (1386018900000, 1386018900000)
+    """
+    text = text.strip()
+    number = _number_of(text)
+    ts = _local(text, zone, previous) if number is None else _since_epoch(number)
+    if not EARLIEST_TS <= ts < LATEST_TS:
+        raise ValueError(f"`{text}` would be {_shown(ts)}, which is not between 2000 and 2100")
+    return ts
+
+
+def read_value(text: str) -> float | str | None:
+    """Return a cell as it stands in a frame: a number, null, or one of the three strings for not finite.
+
+    >>> read_value("21.5"), read_value(" "), read_value("-inf")
+    (21.5, None, '-Infinity')
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if "_" in text:
+        raise ValueError(text)
+    value = float(text)
+    if value - value == 0:
+        return value
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124
+
+
+def _open_table(rows: Iterator[str], recipe: Recipe) -> tuple[list[str], Any]:
+    first = next(rows, "").removeprefix("\ufeff")
+    needed = (recipe.time, *[column for column, _ in recipe.values])
+    for delimiter in DELIMITERS:
+        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        missing = [name for name in dict.fromkeys(needed) if name not in header]
+        if not missing:
+            twice = [name for name in needed if header.count(name) > 1]
+            if twice:
+                raise UsageError(f"the header names column `{twice[0]}` more than once")
+            return header, csv.reader(rows, delimiter=delimiter)
+    columns = ", ".join(name.strip() for name in next(csv.reader([first]), []))
+    raise UsageError(f"no column `{missing[0]}`; the header names {columns or 'nothing'}")
+
+
+def _cell(text: str, line: int, column: str) -> float | str | None:
+    try:
+        return read_value(text)
+    except ValueError:
+        raise WorkError(
+            f"line {line}, column `{column}`: `{text}` is no number; leave the cell empty where nothing was measured"
+        ) from None
+
+
+def _number_of(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _since_epoch(number: Decimal) -> int:
+    per_ms = Decimal("0.001")
+    while abs(number) >= LARGEST_SECONDS * 1000 * per_ms and per_ms < 10**6:
+        per_ms *= 1000
+    return round(number / per_ms)
+
+
+def _local(text: str, zone: ZoneInfo, previous: int) -> int:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"`{text}` is no time: write 2026-03-01T12:30:00Z, or a number of s or ms") from None
+    if when.tzinfo is not None:
+        return (when - EPOCH) // MILLISECOND
+    first, second = ((when.replace(tzinfo=zone, fold=fold) - EPOCH) // MILLISECOND for fold in (0, 1))
+    return second if first <= previous < second else first
+
+
+def _shown(ts: int) -> str:
+    try:
+        return f"{EPOCH + ts * MILLISECOND:%Y-%m-%d}"
+    except OverflowError:
+        return "beyond the calendar"

@@ -1,0 +1,46 @@
+"""Records of earlier runs, read from their NDJSON files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from monitor.adapters.lines import LineFile
+from monitor.errors import UsageError
+from monitor.types import DeadLetter, Incident
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+def read_records(path: Path, of: type[Record]) -> Iterator[Record]:
+    """Yield the records of an NDJSON file. Raises UsageError at the first line that is none."""
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(of)
+    for _, number, line in LineFile(path).read():
+        if line.isspace():
+            continue
+        try:
+            yield decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            what = of.__name__.lower()
+            raise UsageError(f"{path}, line {number}: no {what} record ({error})") from error
+
+
+def transitions(path: Path) -> list[Incident]:
+    """Return every line of an incidents file, in order."""
+    return list(read_records(path, Incident))
+
+
+def standing(path: Path) -> list[Incident]:
+    """Return each (id, episode) of an incidents file as it stands at the end, in order of opening."""
+    last = {(incident.id, incident.episode): incident for incident in read_records(path, Incident)}
+    return sorted(last.values(), key=lambda incident: (incident.detected_at, incident.id, incident.episode))
+
+
+def dead_letters(path: Path) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a file."""
+    return read_records(path, DeadLetter)

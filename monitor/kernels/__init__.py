@@ -1,0 +1,1 @@
+"""Numeric kernels that several stages share: struct-of-arrays state and vectorised steps over it."""

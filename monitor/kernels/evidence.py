@@ -1,0 +1,137 @@
+"""From deviations to nats: means at four scales, each against a null measured at that scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.kernels.baseline import HALF_NORMAL
+from monitor.kernels.rings import SCALES, Rings
+from monitor.kernels.tails import FEW, Tails
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.types import Bools, Floats, Ints
+
+K = len(SCALES)
+CLIP = 10.0
+REFIT_EVERY = 30
+_SPAN = np.array(SCALES, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Evidence of one round, by scale: nats upward and downward, and where a mean moved; all (4, n)."""
+
+    up: Floats
+    down: Floats
+    fresh: Bools
+
+
+class Evidence:
+    """The evidence of every row against the null of its pool.
+
+    A deviation in sigmas, clipped at +-10 (one wild sample is worth at most that), enters the rings. The
+    mean m over a scale is divided by sqrt(s^2 + v): s is the pool's spread of such means, measured, so
+    autocorrelation and wander are in it; v = s_L^2 L / k is the variance of a level that rests on k points,
+    L the longest scale that was measured. The quotient is looked up in the pool's tail at this scale and in
+    this direction (kernels/tails.py). What is not to train the null does not.
+
+    pool: the pool of each row, (n,). False-alarm rate: P(nats > a) = e^-a a decision where the tail is right.
+    """
+
+    def __init__(self, n: int = 0, pools: int = 0) -> None:
+        self._rings = Rings(n)
+        self._tails = Tails(pools * K * 2)
+        self._size = np.zeros((pools, K))
+        self._seen = np.zeros((pools, K))
+        self._age = 0
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the rings take (what grows with the rows)."""
+        return self._rings.nbytes
+
+    def resize(self, moved: Ints, n: int, pools_moved: Ints, pools: int) -> None:
+        """Move rows and pools, row i to `moved[i]` of n, pool p to `pools_moved[p]` of `pools`."""
+        self._rings.resize(moved, n)
+        cells = np.arange(K * 2)
+        self._tails.resize(
+            np.where(pools_moved[:, None] >= 0, pools_moved[:, None] * K * 2 + cells, -1).ravel(), pools * K * 2
+        )
+        for name in ("_size", "_seen"):
+            fresh = np.zeros((pools, K))
+            fresh[pools_moved[pools_moved >= 0]] = getattr(self, name)[pools_moved >= 0]
+            setattr(self, name, fresh)
+
+    def restart(self, rows: Bools) -> None:
+        """Forget the points of some rows."""
+        self._rings.restart(rows)
+
+    def step(self, z: Floats, pool: Ints, points: Floats, train: Bools) -> Scored:
+        """Add a deviation in sigmas to each row (NaN = none) and score what moved.
+
+        points: how many points the row's level rests on, inf where its error is in the null already.
+        """
+        means, fresh = self._rings.push(np.clip(np.nan_to_num(z), -CLIP, CLIP), np.isfinite(z))
+        young = self._young()[pool] / np.maximum(points, 1.0)
+        up = np.zeros(means.shape)
+        down = np.zeros(means.shape)
+        for k in range(K):
+            rows = np.flatnonzero(fresh[k])
+            m = means[k, rows].astype(np.float64)
+            p = pool[rows]
+            t = m / np.sqrt(self._spread(k)[p] ** 2 + young[rows])
+            up[k, rows], down[k, rows] = self._score(p, k, t)
+            self._learn(p, k, m, t, train[rows])
+        self._age += 1
+        if self._age % REFIT_EVERY == 0:
+            self._tails.refit()
+        return Scored(up, down, fresh)
+
+    def _score(self, pool: Ints, k: int, t: Floats) -> tuple[Floats, Floats]:
+        cell = (pool * K + k) * 2
+        nats = self._tails.nats(cell + (t < 0), np.abs(t))
+        return np.where(t > 0, nats, 0.0), np.where(t < 0, nats, 0.0)
+
+    def _learn(self, pool: Ints, k: int, m: Floats, t: Floats, train: Bools) -> None:
+        pool, m, t = pool[train], m[train], t[train]
+        ready = self._seen[pool, k] >= FEW
+        pools = len(self._seen)
+        self._seen[:, k] += np.bincount(pool, minlength=pools)
+        self._size[:, k] += np.bincount(pool, np.abs(m), minlength=pools)
+        cell = ((pool * K + k) * 2 + (t < 0))[ready]
+        self._tails.observe(cell, np.abs(t[ready]))
+
+    def _spread(self, k: int) -> Floats:
+        """The spread of the means at scale k, by pool; 1 (never small) until it was measured."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            measured = HALF_NORMAL * self._size[:, k] / self._seen[:, k]
+        return np.where(self._seen[:, k] >= FEW, np.maximum(measured, 0.05), 1.0)
+
+    def _young(self) -> Floats:
+        """s_L^2 L of each pool, L the longest scale that was measured."""
+        longest = np.where(self._seen >= FEW, np.arange(K), 0).max(axis=1, initial=0)
+        spread = np.stack([self._spread(k) for k in range(K)], axis=1)
+        return spread[np.arange(len(longest)), longest] ** 2 * _SPAN[longest]
+
+    def to_state(self) -> dict[str, Any]:
+        """Return a copy of the state."""
+        return {
+            "rings": self._rings.to_state(),
+            "tails": self._tails.to_state(),
+            "size": self._size.copy(),
+            "seen": self._seen.copy(),
+            "age": self._age,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `to_state` gave."""
+        self._rings.restore(state["rings"])
+        self._tails.restore(state["tails"])
+        self._size = np.array(state["size"], np.float64)
+        self._seen = np.array(state["seen"], np.float64)
+        self._age = int(state["age"])

@@ -1,0 +1,77 @@
+"""Composition: rules, topology and files become a pipeline that is ready to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitor.adapters.lines import LineFile, recordings
+from monitor.adapters.rules import load_rules
+from monitor.adapters.statedir import StateDir, identity
+from monitor.errors import UsageError
+from monitor.pipeline import Pipeline, Setup
+from monitor.runners.replay import Outputs, Replay
+from monitor.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What the operator asked for."""
+
+    paths: tuple[Path, ...]
+    topology: Path | None = None
+    rules: Path | None = None
+    incidents: Path | None = None
+    anomalies: Path | None = None
+    dead: Path | None = None
+    partitions: int = 1
+    batch_frames: int = 1000
+    state: Path | None = None
+
+    @property
+    def outputs(self) -> Outputs:
+        """The files that records go to."""
+        return Outputs(self.incidents, self.anomalies, self.dead)
+
+
+def build_replay(plan: ReplayPlan) -> Replay:
+    """Build a replay. Raises UsageError (with every problem) before anything is written."""
+    files = recordings(plan.paths)
+    _refuse_overwriting(plan, files)
+    rules = load_rules(plan.rules)
+    topology_file = plan.topology or _beside(files)
+    topology = Topology.empty() if topology_file is None else read_topology(topology_file)
+    setup = Setup(rules.catalog, rules.settings, rules.faults_text, topology, plan.partitions)
+    state_path = plan.state or _default_state(plan)
+    state = None
+    if state_path is not None:
+        inputs = [*files, *([topology_file] if topology_file else [])]
+        state = StateDir(state_path, identity(inputs, [rules.digest]))
+    return Replay(files, Pipeline(setup), plan.outputs, state, rules.settings.snapshot_ticks)
+
+
+def read_topology(path: Path) -> Topology:
+    """Read a topology file. Raises TopologyError with every problem and its line."""
+    return Topology.parse((line for _, _, line in LineFile(path).read()), str(path))
+
+
+def _beside(files: list[Path]) -> Path | None:
+    """Return the topology that lies beside the frames, if there is one."""
+    found = sorted({file.parent / "topology.ndjson" for file in files if (file.parent / "topology.ndjson").exists()})
+    return found[0] if len(found) == 1 else None
+
+
+def _default_state(plan: ReplayPlan) -> Path | None:
+    if plan.incidents is None:
+        return None
+    return plan.incidents.with_name(plan.incidents.name + ".state")
+
+
+def _refuse_overwriting(plan: ReplayPlan, files: list[Path]) -> None:
+    inputs = {file.resolve() for file in [*files, *([plan.topology] if plan.topology else [])]}
+    asked = [path for path in (plan.incidents, plan.anomalies, plan.dead) if path is not None]
+    for path in asked:
+        if path.resolve() in inputs:
+            raise UsageError(f"{path}: is an input of this replay and would be overwritten")
+    if len({path.resolve() for path in asked}) != len(asked):
+        raise UsageError("two outputs go to one file; give each its own")

@@ -1,0 +1,1 @@
+"""Rows and SQL text of the store. The room opens with the live process."""

@@ -1,0 +1,1 @@
+"""HTTP of the live process. The room opens with it."""
