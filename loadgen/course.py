@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from loadgen.faults import plan_faults
@@ -53,7 +54,7 @@ def plan(spec: Spec) -> Course:
     if spec.plot.together:
         _under_one_chiller(faults, hall)
     for fault in faults:
-        hall.at(fault.start, lambda fault=fault: fault.strike(hall))
+        hall.at(fault.start, partial(fault.strike, hall))
     maintenance: list[Maintenance] = []
     plan_maintenance(hall, maintenance)
     plan_program_errors(hall)

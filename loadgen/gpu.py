@@ -134,6 +134,6 @@ class Gpus:
         bits += SOFTWARE_THERMAL * slowed + HARDWARE_THERMAL * (slowed & (self._temp >= HARDWARE_SLOWDOWN_C))
         return bits
 
-    def reboot(self, gpus: list[int]) -> None:
+    def restart(self, gpus: list[int]) -> None:
         """Begin the counters of some GPUs at zero."""
         self.counters[:, gpus] = 0

@@ -6,7 +6,7 @@ Everything is an index into arrays; names are made from indices in one place eac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -183,6 +183,7 @@ def build_layout(spec: Spec) -> Layout:
     rack_cdu = _groups_in_rows(rng, rack_row, 2, 4 if racks > 4 else 2)
     cdus = int(rack_cdu[-1]) + 1
     chillers = max(1, round(cdus / 6))
+    fabric = _fabric(nodes, spec.plot.nodes_per_rack)
     cdu_sku = np.arange(cdus) >= (cdus if racks < 8 else cdus - max(1, cdus // 4))
     return Layout(
         node_rack=node_rack,
@@ -191,7 +192,14 @@ def build_layout(spec: Spec) -> Layout:
         rack_cdu=rack_cdu,
         rack_pdu=_groups_in_rows(rng, rack_row, 1, 2),
         cdu_chiller=np.arange(cdus) * chillers // cdus,
-        **_fabric(nodes, spec.plot.nodes_per_rack),
+        node_leaf=fabric.node_leaf,
+        node_port=fabric.node_port,
+        port_switch=fabric.port_switch,
+        port_item=fabric.port_item,
+        uplink_port=fabric.uplink_port,
+        spine_port=fabric.spine_port,
+        leaves=fabric.leaves,
+        spines=fabric.spines,
     )
 
 
@@ -209,7 +217,20 @@ def _groups_in_rows(rng: np.random.Generator, rack_row: Ints, least: int, most: 
     return groups
 
 
-def _fabric(nodes: int, nodes_per_rack: int) -> dict[str, Ints | int]:
+class _Fabric(NamedTuple):
+    """The part of a layout that concerns the network; the fields are those of Layout."""
+
+    node_leaf: Ints
+    node_port: Ints
+    port_switch: Ints
+    port_item: Ints
+    uplink_port: Ints
+    spine_port: Ints
+    leaves: int
+    spines: int
+
+
+def _fabric(nodes: int, nodes_per_rack: int) -> _Fabric:
     """Hang the nodes on leaf switches and those on spines.
 
     A leaf serves two racks, offset by one against the pairs of a row, so that a leaf's nodes are not
@@ -218,26 +239,16 @@ def _fabric(nodes: int, nodes_per_rack: int) -> dict[str, Ints | int]:
     node_leaf = (np.arange(nodes) // nodes_per_rack + 1) // 2
     leaves = int(node_leaf[-1]) + 1
     spines = 2 if leaves <= 4 else 4
-    switch, item = [], []
-    node_port = np.zeros(nodes, np.int64)
-    uplink, spine_port = np.zeros((leaves, spines), np.int64), np.zeros((leaves, spines), np.int64)
-    for leaf in range(leaves):
-        below = np.flatnonzero(node_leaf == leaf)
-        node_port[below] = len(switch) + np.arange(len(below))
-        uplink[leaf] = len(switch) + len(below) + np.arange(spines)
-        switch += [leaf] * (len(below) + spines)
-        item += range(1, len(below) + spines + 1)
-    for spine in range(spines):
-        spine_port[:, spine] = len(switch) + np.arange(leaves)
-        switch += [leaves + spine] * leaves
-        item += range(1, leaves + 1)
-    return {
-        "node_leaf": node_leaf,
-        "node_port": node_port,
-        "port_switch": np.array(switch),
-        "port_item": np.array(item),
-        "uplink_port": uplink,
-        "spine_port": spine_port,
-        "leaves": leaves,
-        "spines": spines,
-    }
+    below = np.bincount(node_leaf, minlength=leaves)
+    sizes = np.concatenate([below + spines, np.full(spines, leaves)])
+    first = np.cumsum(sizes) - sizes
+    return _Fabric(
+        node_leaf=node_leaf,
+        node_port=first[node_leaf] + np.arange(nodes) - (np.cumsum(below) - below)[node_leaf],
+        port_switch=np.repeat(np.arange(len(sizes)), sizes),
+        port_item=np.arange(sizes.sum()) - np.repeat(first, sizes) + 1,
+        uplink_port=(first[:leaves] + below)[:, None] + np.arange(spines),
+        spine_port=first[leaves:] + np.arange(leaves)[:, None],
+        leaves=leaves,
+        spines=spines,
+    )

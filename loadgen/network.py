@@ -29,7 +29,7 @@ LINE_RATE = 50e9
 
 
 class Ports:
-    """All ports at one tick: `counters` of shape (counters, ports) in the order of COUNTERS, and `link_up`."""
+    """All ports at one tick: `link_up`, and `counters` of shape (counters, ports) in the order of COUNTERS."""
 
     def __init__(self, course: Course) -> None:
         spec, layout = course.spec, course.layout
@@ -90,7 +90,3 @@ class Ports:
         traffic[layout.uplink_port] += up[:, None]
         traffic[layout.spine_port] += up[:, None]
         return traffic
-
-    def restart(self, ports: Ints) -> None:
-        """Begin the counters of some ports at zero."""
-        self.counters[:, ports] = 0

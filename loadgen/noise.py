@@ -47,6 +47,7 @@ class AutoRegressive:
         dt: float,
         tau: ArrayLike,
         sd: ArrayLike,
+        *,
         bursts: float = 0.0,
     ) -> None:
         self._rng = rng
@@ -54,7 +55,7 @@ class AutoRegressive:
         sd = np.broadcast_to(np.asarray(sd, float), shape)
         self._gain = (sd * np.sqrt(1 - self._phi.astype(float) ** 2)).astype(np.float32)
         self._bursts = bursts
-        self.x = (rng.standard_normal(shape) * sd).astype(np.float32)
+        self.x: NDArray[np.float32] = (rng.standard_normal(shape) * sd).astype(np.float32)
 
     def step(self) -> NDArray[np.float32]:
         """Advance all series by one step; the array returned is the live state."""

@@ -1,8 +1,11 @@
-"""What happens in a healthy hall and is no fault: restarts of exporters, maintenance, errors of users' programs."""
+"""What happens in a healthy hall: restarts of exporters, maintenance, errors of users' programs."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from loadgen.faults.job import APPLICATION_XIDS
 from loadgen.layout import node_id
@@ -32,6 +35,19 @@ class Maintenance(NamedTuple):
     node: str
     version: str
 
+    def frame(self, received: int | None) -> bytes:
+        """Return the change frame that announces it."""
+        frame: dict[str, object] = {
+            "kind": "change",
+            "ts": self.start,
+            "source": self.node,
+            "change": "maintenance",
+            "version": self.version,
+            "summary": "drained for new firmware, one reboot",
+            "until": self.end,
+        }
+        return msgspec.json.encode(frame if received is None else {**frame, "received": received})
+
 
 def plan_restarts(spec: Spec, nodes: int) -> list[Outage]:
     """Return the restarts of node exporters: one or two frames are missing, the counters begin at zero."""
@@ -52,7 +68,7 @@ def plan_maintenance(hall: Scheduler, announced: list[Maintenance]) -> None:
     rng = stream(hall.spec.seed, "maintenance")
     hours = (hall.spec.end - hall.spec.start) / HOUR_MS
     for _ in range(rng.poisson(DRAINS_PER_NODE_HOUR * hours * hall.layout.nodes)):
-        hall.at(_within(rng, hall.spec), lambda roll=rng.random(): _drain(hall, announced, roll))
+        hall.at(_within(rng, hall.spec), partial(_drain, hall, announced, float(rng.random())))
 
 
 def plan_program_errors(hall: Scheduler) -> None:
@@ -60,8 +76,7 @@ def plan_program_errors(hall: Scheduler) -> None:
     rng = stream(hall.spec.seed, "programs")
     hours = (hall.spec.end - hall.spec.start) / HOUR_MS
     for _ in range(rng.poisson(PROGRAM_ERRORS_PER_HOUR * hours)):
-        rolls = rng.random(3)
-        hall.at(_within(rng, hall.spec), lambda rolls=rolls: _program_error(hall, *rolls.tolist()))
+        hall.at(_within(rng, hall.spec), partial(_program_error, hall, rng.random(3).tolist()))
 
 
 def _within(rng: np.random.Generator, spec: Spec) -> int:
@@ -84,7 +99,8 @@ def _drain(hall: Scheduler, announced: list[Maintenance], roll: float) -> None:
     hall.take_out([node], end)
 
 
-def _program_error(hall: Scheduler, which: float, where: float, code: float) -> None:
+def _program_error(hall: Scheduler, rolls: list[float]) -> None:
+    which, where, code = rolls
     small = [job for job in hall.running_jobs() if len(job.nodes) < 4]
     if not small:
         return

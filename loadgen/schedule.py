@@ -7,6 +7,7 @@ then, and the jobs they hit fail and restart on spares.
 from __future__ import annotations
 
 import heapq
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -107,7 +108,7 @@ class Scheduler:
         """Let no job be placed on `nodes` until `until`."""
         nodes = list(nodes)
         self._out[nodes] += 1
-        self.at(until, lambda: self._bring_back(nodes))
+        self.at(until, partial(self._bring_back, nodes))
 
     def silence(self, nodes: Iterable[int], until: int) -> None:
         """Take `nodes` out and let them send nothing until `until`."""
@@ -119,7 +120,7 @@ class Scheduler:
         """Let a job fail now; at `resume` it restarts, on spares for the nodes that are out."""
         job.downs.append((self.now, resume))
         self.keep([job], resume + HOUR_MS)
-        self.at(resume, lambda: self._restart(job))
+        self.at(resume, partial(self._restart, job))
 
     # Jobs come and go.
 
@@ -153,7 +154,7 @@ class Scheduler:
         """Draw a size, uniform in powers of two up to a third of the pool, within what is free."""
         largest = max(1.0, self._pool(sku) / 3)
         size = 2 ** int(self.rng.integers(0, int(np.log2(largest)) + 1))
-        return min(size, len(self._free(sku)) - self._reserve(sku))
+        return int(min(size, len(self._free(sku)) - self._reserve(sku)))
 
     def _draw_rest(self) -> int:
         return int(np.clip(self.rng.lognormal(np.log(10), 0.8), 1.5, 96) * HOUR_MS)
@@ -170,16 +171,16 @@ class Scheduler:
         job = Job(index, name, sku, style, start, end, queue_s, nodes, since=start)
         self.jobs.append(job)
         self._holder[list(nodes)] = index
-        self.at(end, lambda: self._finish(job))
+        self.at(end, partial(self._finish, job))
 
     def _finish(self, job: Job) -> None:
         if job.end > self.now:
-            self.at(job.end, lambda: self._finish(job))
+            self.at(job.end, partial(self._finish, job))
             return
         job.close(self.now)
         self._holder[self._holder == job.index] = -1
         gap = int(self.rng.uniform(2, 15) * MINUTE_MS)
-        self.at(self.now + gap, lambda: self._launch(job.sku))
+        self.at(self.now + gap, partial(self._launch, job.sku))
 
     def _launch(self, sku: int) -> None:
         """Start new jobs until only the reserve is free."""
@@ -193,7 +194,7 @@ class Scheduler:
             resume = self.now + 10 * MINUTE_MS
             job.downs[-1] = (job.downs[-1][0], resume)
             self.keep([job], resume + HOUR_MS)
-            self.at(resume, lambda: self._restart(job))
+            self.at(resume, partial(self._restart, job))
             return
         self._holder[self._holder == job.index] = -1
         self._holder[nodes] = job.index

@@ -65,7 +65,9 @@ def _scenarios() -> dict[str, Scenario]:
             ("rack-power", "rack-power"),
             together=True,
         ),
-        Scenario("exporter-restart", "most exporters restart, counters fall to zero; no fault", restarts=True),
+        Scenario(
+            "exporter-restart", "most exporters restart, counters fall to zero; no fault", restarts=True
+        ),
         Scenario(
             "mini",
             "a small fleet and a few short faults, for fast tests",

@@ -22,9 +22,11 @@ SPIN_SHARE = 0.35  # of the activity stays while a GPU waits for a straggler: co
 class Workload:
     """The jobs at one tick.
 
-    job: of each node, -1 where idle. up: jobs that compute. rate: of each job, 1 unless a straggler slows
-    it down. sm, dram: activity of each GPU, averaged over the interval. work: of each node, the share of
-    full speed at which its job exchanges data.
+    job: of each node, -1 where idle. up: jobs that compute; since: when that last changed, ms. rate: of
+    each job, 1 unless a straggler slows it down. waiting, writing: share of the interval that a job waits
+    for data or writes a checkpoint. sm, dram: activity of each GPU, averaged over the interval. work: of
+    each node, the share of full speed at which its job exchanges data. begun: nodes on which a job has just
+    begun or restarted.
     """
 
     def __init__(self, course: Course) -> None:
@@ -35,10 +37,10 @@ class Workload:
         self.style = style_columns(course.jobs)
         self.job: Ints = np.full(layout.nodes, -1)
         self.up: Bools = np.zeros(jobs, bool)
-        self.since: Floats = np.full(jobs, -1e9)
+        self.since: Ints = np.zeros(jobs, np.int64)
         self.rate: Floats = np.ones(jobs)
         self.waiting: Floats = np.zeros(jobs)
-        self.checkpointing: Floats = np.zeros(layout.nodes)
+        self.writing: Floats = np.zeros(jobs)
         self._wait_left: Floats = np.zeros(jobs)
         job_tau = self._rng.uniform(60, 400, jobs)
         self._job_noise = AutoRegressive(self._rng, (jobs,), self._dt, job_tau, 0.012)
@@ -48,6 +50,7 @@ class Workload:
         self.sm: Floats = np.zeros(layout.gpus)
         self.dram: Floats = np.zeros(layout.gpus)
         self.work: Floats = np.zeros(layout.nodes)
+        self.begun: list[int] = []
 
     def step(self, ts: int, sampled: Ints, speed: Floats) -> None:
         """Advance to the tick at `ts`.
@@ -61,9 +64,11 @@ class Workload:
         np.minimum.at(self.rate, job[busy], speed[busy])
         self._wait()
         at = (sampled - self._start) / 1000.0
-        self.checkpointing = np.where(busy, self._checkpoint_share(at, job), 0.0)
-        warm = np.clip((ts - self.since[job]) / 1000.0 / START_UP_S, 0.1, 1.0)
-        share = (1 - 0.92 * self.checkpointing) * (1 - 0.9 * self.waiting[job]) * np.where(warm < 1, 0.15, 1.0)
+        writing = np.where(busy, self._checkpoint_share(at, job), 0.0)
+        self.writing.fill(0.0)
+        np.maximum.at(self.writing, job, writing)
+        loading = ts - self.since[job] < 1000 * START_UP_S
+        share = (1 - 0.92 * writing) * (1 - 0.9 * self.waiting[job]) * np.where(loading, 0.15, 1.0)
         cycle = 1 + self.style["cycle"][job] * daily(ts, PEAK_HOUR)
         lag = np.minimum(1.0, self.rate[job] / np.maximum(speed, 1e-3))
         self.work = np.where(busy, share * cycle * self.rate[job], 0.0)
@@ -72,11 +77,14 @@ class Workload:
 
     def _turn(self, ts: int) -> None:
         """Let jobs begin and cease."""
+        self.begun = []
         while self._next < len(self._turns) and self._turns[self._next].ts <= ts:
             turn = self._turns[self._next]
             self.job[list(turn.nodes)] = turn.job if turn.up else -1
             self.up[turn.job] = turn.up
             self.since[turn.job] = turn.ts
+            if turn.up and turn.ts >= self._start:
+                self.begun += turn.nodes
             self._next += 1
 
     def _wait(self) -> None:

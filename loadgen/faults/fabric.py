@@ -36,7 +36,9 @@ class LeafSwitch(Fault):
         ports = layout.ports_of_switch(leaf)
         bad = max(2, round(self.between(0.7, 1.0) * len(ports)))
         self.ports = np.sort(hall.rng.choice(ports, bad, replace=False))
-        self.flappers = hall.rng.choice(self.ports, max(1, round(self.between(0.15, 0.5) * bad)), replace=False)
+        self.flappers = hall.rng.choice(
+            self.ports, max(1, round(self.between(0.15, 0.5) * bad)), replace=False
+        )
         jobs = hall.jobs_on(self.nodes)
         hall.keep(jobs, self.end + SEEN_AFTER_MS)
         shown = [*(layout.port_id(int(port)) for port in ports), *node_ids(self.nodes)]
@@ -51,7 +53,8 @@ class LeafSwitch(Fault):
         conditions.link_down[self._down(ts)] = True
 
     def _down(self, ts: int) -> Ints:
-        """Return the links that are down: each for a minute and a half of its own cycle of 8 to 20 minutes."""
+        """Return the links that are down: each for 90 s of its own cycle of 8 to 20 minutes."""
         order = np.arange(len(self.flappers))
         cycle = (8 + 12 * ((self.rolls[2] + 0.618 * order) % 1)) * 60_000
-        return self.flappers[(ts - self.start + 0.37 * order * cycle) % cycle < 90_000]
+        down: Ints = self.flappers[(ts - self.start + 0.37 * order * cycle) % cycle < 90_000]
+        return down

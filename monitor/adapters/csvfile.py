@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ class Recipe:
     source: str
     time: str
     values: tuple[tuple[str, str], ...]
-    zone: ZoneInfo
+    zone: tzinfo
 
     @classmethod
     def of(
@@ -47,40 +47,46 @@ class Recipe:
         twice = sorted({metric for metric in metrics if metrics.count(metric) > 1})
         if twice:
             raise UsageError(f"metric `{twice[0]}` is given by more than one column")
-        try:
-            zone = ZoneInfo(timezone)
-        except (LookupError, ValueError, OSError) as error:
-            raise UsageError(f"time zone `{timezone}` is unknown: use names like Europe/Berlin") from error
-        return cls(kind, source, time, tuple(values), zone)
+        return cls(kind, source, time, tuple(values), zone_of(timezone))
 
 
-def frames(lines: Iterable[str], recipe: Recipe) -> Iterator[tuple[int, bytes]]:
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name. Raises UsageError."""
+    if name == "UTC":
+        return UTC  # known even where the system has no table of zones
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError) as error:
+        raise UsageError(f"time zone `{name}` is unknown here: use a name like Europe/Berlin") from error
+
+
+def frames(lines: Iterable[str], recipe: Recipe, where: str = "table") -> Iterator[tuple[int, bytes]]:
     """Yield (ts, frame as one NDJSON line) for each row, in the order of the rows.
 
     The first row names the columns; the delimiter is the first of comma, semicolon, tab and bar with which it
     names all that the recipe needs. An empty cell is null, an empty row nothing. Times are ISO 8601 with or
-    without a zone, or a number since 1970 in s, ms, us or ns, told apart by size. Where clocks are turned back
-    and a local time comes twice, it is the first one unless the row before is at it or past it; a local
+    without a zone, or a number since 1970 in s, ms, us or ns, told apart by size. Where clocks are turned
+    back, a local time that comes twice is the first one unless the row before is at it or past it; a local
     time that clocks skip is read as if they had not been moved yet.
 
     Raises UsageError where a column is missing, WorkError with line and column where a cell cannot be read.
     """
     rows = iter(lines)
-    header, reader = _open_table(rows, recipe)
+    header, reader = _open_table(rows, recipe, where)
     at = {name: header.index(name) for name in (recipe.time, *[column for column, _ in recipe.values])}
     metrics = [(column, at[column], metric) for column, metric in recipe.values]
     previous = EARLIEST_TS
-    for row in reader:
-        if not row:
-            continue
-        line = reader.line_num + 1
+    for line, row in _rows(reader, where):
         if len(row) <= max(at.values()):
-            raise WorkError(f"line {line}: {len(row)} cells where the header names {len(header)}")
+            raise WorkError(f"{where}, line {line}: {len(row)} cells where the header names {len(header)}")
         try:
             previous = read_time(row[at[recipe.time]], recipe.zone, previous)
         except ValueError as error:
-            raise WorkError(f"line {line}, column `{recipe.time}`: {error}") from error
-        values = {metric: [_cell(row[k], line, column)] for column, k, metric in metrics}
+            raise WorkError(f"{where}, line {line}, column `{recipe.time}`: {error}") from error
+        values = {
+            metric: [_cell(row[k], f"{where}, line {line}, column `{column}`")]
+            for column, k, metric in metrics
+        }
         frame = {"kind": recipe.kind, "ts": previous, "source": recipe.source, "metrics": values}
         yield previous, msgspec.json.encode(frame) + b"\n"
 
@@ -94,10 +100,10 @@ def in_order(dated: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     return sorted(dated, key=itemgetter(0))
 
 
-def read_time(text: str, zone: ZoneInfo, previous: int = EARLIEST_TS) -> int:
+def read_time(text: str, zone: tzinfo, previous: int = EARLIEST_TS) -> int:
     """Return a time in ms since 1970; `previous` decides between local times that come twice.
 
-    >>> read_time("2013-12-02 21:15:00", ZoneInfo("UTC")), read_time("1386018900", ZoneInfo("UTC"))
+    >>> read_time("2013-12-02 21:15:00", UTC), read_time("1386018900", UTC)
     (1386018900000, 1386018900000)
     """
     text = text.strip()
@@ -125,7 +131,7 @@ def read_value(text: str) -> float | str | None:
     return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124
 
 
-def _open_table(rows: Iterator[str], recipe: Recipe) -> tuple[list[str], Any]:
+def _open_table(rows: Iterator[str], recipe: Recipe, where: str) -> tuple[list[str], Any]:
     first = next(rows, "").removeprefix("\ufeff")
     needed = (recipe.time, *[column for column, _ in recipe.values])
     for delimiter in DELIMITERS:
@@ -134,27 +140,36 @@ def _open_table(rows: Iterator[str], recipe: Recipe) -> tuple[list[str], Any]:
         if not missing:
             twice = [name for name in needed if header.count(name) > 1]
             if twice:
-                raise UsageError(f"the header names column `{twice[0]}` more than once")
+                raise UsageError(f"{where}: the header names column `{twice[0]}` more than once")
             return header, csv.reader(rows, delimiter=delimiter)
     columns = ", ".join(name.strip() for name in next(csv.reader([first]), []))
-    raise UsageError(f"no column `{missing[0]}`; the header names {columns or 'nothing'}")
+    raise UsageError(f"{where}: no column `{missing[0]}`; the header names {columns or 'nothing'}")
 
 
-def _cell(text: str, line: int, column: str) -> float | str | None:
+def _rows(reader: Any, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number in the file, cells) of every row that is not empty."""
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num + 1, row
+    except csv.Error as error:
+        raise WorkError(f"{where}, line {reader.line_num + 1}: no row of a table ({error})") from error
+
+
+def _cell(text: str, where: str) -> float | str | None:
     try:
         return read_value(text)
     except ValueError:
-        raise WorkError(
-            f"line {line}, column `{column}`: `{text}` is no number; leave the cell empty where nothing was measured"
-        ) from None
+        advice = "leave the cell empty where nothing was measured"
+        raise WorkError(f"{where}: `{text}` is no number; {advice}") from None
 
 
 def _number_of(text: str) -> Decimal | None:
     try:
-        number = Decimal(text)
+        number = Decimal(text.replace("_", " "))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and number.adjusted() <= 20 else None
 
 
 def _since_epoch(number: Decimal) -> int:
@@ -164,7 +179,7 @@ def _since_epoch(number: Decimal) -> int:
     return round(number / per_ms)
 
 
-def _local(text: str, zone: ZoneInfo, previous: int) -> int:
+def _local(text: str, zone: tzinfo, previous: int) -> int:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
@@ -172,7 +187,7 @@ def _local(text: str, zone: ZoneInfo, previous: int) -> int:
     if when.tzinfo is not None:
         return (when - EPOCH) // MILLISECOND
     first, second = ((when.replace(tzinfo=zone, fold=fold) - EPOCH) // MILLISECOND for fold in (0, 1))
-    return second if first <= previous < second else first
+    return second if first <= previous <= second else first
 
 
 def _shown(ts: int) -> str:

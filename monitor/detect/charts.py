@@ -133,7 +133,7 @@ Rule = Callable[[RunState], "Bools"]
 
 
 def beyond(hits: int, of: int, sigmas: int, state: RunState, *, newest: bool = True) -> Bools:
-    """`hits` of the last `of` points beyond `sigmas` sigma on one side, with `newest` the newest among them."""
+    """`hits` of the last `of` points beyond `sigmas` sigma on one side, with `newest` the last one too."""
     complete = np.zeros(state.seen.shape, np.bool_)
     for history in (state.above[sigmas - 1], state.below[sigmas - 1]):
         recent = history & _last(of)

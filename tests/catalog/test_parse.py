@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.catalog import Catalog
 from monitor.errors import ConfigError
@@ -78,7 +81,7 @@ metrics:
   gpu:
     temp: {type: guage, unit: k, bad: up, family: heatt, low: x, high: 1e9,
            aliases: [A, {nam: B}, 3, {name: C, type: count}]}
-    Temp: {type: gauge, unit: ratio, bad: up, family: heat, low: 3, high: 2, peers: [skuu, self]}
+    T: {type: gauge, unit: ratio, bad: up, family: heat, low: 3, high: 2, peers: [skuu, self]}
     other: {type: counter, unit: count, bad: up, family: heat, resolution: 0, aliases: [D, more]}
     more: {type: counter, unit: count, bad: up, low: 0, family: heat, aliases: [D, {name: E, scale: -1}]}
     three: 3
@@ -96,10 +99,10 @@ metrics:
         "metrics.gpu.temp.family: unknown value `heatt`; did you mean `heat`?",
         "metrics.gpu.temp.low: expected `float | null`, got `str`",
         "metrics.gpu.temp.high: `1e9` is a text in YAML; write 1.0e+09",
-        "metrics.gpu.Temp: a metric name is lower-case words joined by `_`",
-        "metrics.gpu.Temp.low: 3 is not below high, 2",
-        "metrics.gpu.Temp.peers[0]: `skuu` is neither sku, job, parent, region, model_type, self nor tag:NAME",
-        "metrics.gpu.Temp.peers: `self` stands alone",
+        "metrics.gpu.T: a metric name is lower-case words joined by `_`",
+        "metrics.gpu.T.low: 3 is not below high, 2",
+        "metrics.gpu.T.peers[0]: `skuu` is neither sku, job, parent, region, model_type, self nor tag:NAME",
+        "metrics.gpu.T.peers: `self` stands alone",
         "metrics.gpu.other.resolution: 0 is no step; write a number above 0",
         "metrics.gpu.other.low: a counter needs one (0)",
         "metrics.gpu.more.aliases[1].scale: -1 is no scale; write a number above 0",
@@ -148,3 +151,30 @@ def test_xid_problems():
         "xid.7.description: missing",
         "xid.8.severity: a hard code pages, so it is critical or error",
     ]
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(["gauge", "ratio", "up", "1e9"])
+)
+WORDS = st.one_of(
+    st.sampled_from(
+        ["metrics", "sentinels", "gpu", "xid", "type", "unit", "bad", "low", "aliases", "peers", "7"]
+    ),
+    st.text(max_size=4),
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(ANYTHING, ANYTHING)
+def test_any_document_is_a_catalogue_or_a_list_of_problems(metrics, codes):
+    """Whatever stands in the files, the answer is never a traceback."""
+    texts = [msgspec.yaml.encode(raw).decode() for raw in ({"metrics": {"gpu": metrics}}, {"xid": codes})]
+    try:
+        catalog, found = Catalog.parse(texts[0], xid_text=texts[1]), []
+    except ConfigError as error:
+        catalog, found = None, error.problems
+    assert (catalog is None) == bool(found)

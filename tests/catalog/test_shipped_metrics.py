@@ -28,7 +28,8 @@ CONTRACT = {
         memory_used_bytes ctr engagement conversion precision recall ndcg accuracy quality_score safety_score
         click_position diversity fraud_ratio fraud_caught_ratio false_positive_ratio tokens_per_second
         refusal_ratio toxicity_ratio thumbs_up_ratio regeneration_ratio probe_pass_ratio eval_score
-        fallback_ratio parity_gap hallucination_ratio dwell_seconds saturation_ratio samples correct labelled""",
+        fallback_ratio parity_gap hallucination_ratio dwell_seconds saturation_ratio samples correct
+        labelled""",
     "feature": "rows nulls mean std",
     "pipeline": """consumer_lag_records disk_used_ratio throughput_per_second duration_seconds
         completeness_ratio failed_rules_ratio latency_p99_ms""",

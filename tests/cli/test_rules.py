@@ -147,3 +147,15 @@ def test_show_says_no_to_a_name_that_means_nothing(own):
     assert result.exit_code == 1
     assert result.stdout == "tick_ms: 20000\n"
     assert result.stderr == "No metric, XID code or setting is called nonsense.\n"
+
+
+def test_the_manuals_session_is_real(tmp_path):
+    """docs/rules.md shows what `check` prints."""
+    manual = (ROOT / "docs" / "rules.md").read_text()
+    command, *told = manual.partition("```console\n$ monitor ")[2].partition("```")[0].splitlines()
+    assert command == "rules check --rules etc/rules"
+    metrics = (ROOT / "rules" / "metrics.yaml").read_text().replace("unit: celsius", "unit: celcius", 1)
+    (tmp_path / "metrics.yaml").write_text(metrics)
+    (tmp_path / "settings.yaml").write_text("skew_ms: 10000\n")
+    (tmp_path / "faults.yaml").write_text("faults: []\n")
+    assert run("check", "--rules", tmp_path).stdout.splitlines() == told

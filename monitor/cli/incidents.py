@@ -1,0 +1,155 @@
+"""`monitor incidents`: what happened, and why it did or did not page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from monitor.types import Incident
+
+FROM = click.option(
+    "--from",
+    "file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file that `monitor replay --incidents` wrote.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
+COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "dim"}
+
+
+@click.group("incidents")
+def incidents_group() -> None:
+    """Incidents: list them, show one, ask why."""
+
+
+@incidents_group.command("list")
+@FROM
+@click.option("--state", type=click.Choice(["open", "acknowledged", "resolved", "merged"]), help="Only these.")
+@click.option("--paged", is_flag=True, help="Only those that paged.")
+@AS_JSON
+def list_incidents(file: Path, state: str | None, *, paged: bool, as_json: bool) -> None:
+    """List incidents as they stand at the end.
+
+    \b
+    Example:
+      monitor incidents list --from incidents.ndjson --paged
+    """
+    from monitor.adapters.records import standing
+
+    wanted = [
+        incident
+        for incident in standing(file)
+        if state in {None, incident.state} and (incident.paged_at is not None or not paged)
+    ]
+    if as_json:
+        _print_json(wanted)
+    elif not wanted:
+        click.echo("no incidents")
+    else:
+        _print_table(wanted)
+
+
+@incidents_group.command("show")
+@click.argument("incident_id")
+@FROM
+@AS_JSON
+def show_incident(incident_id: str, file: Path, *, as_json: bool) -> None:
+    """Show one incident: cause, evidence, who is affected, and its history.
+
+    INCIDENT_ID may be shortened as long as it is unique.
+
+    \b
+    Example:
+      monitor incidents show 4f1c --from incidents.ndjson
+    """
+    history = find_incident(file, incident_id)
+    if as_json:
+        _print_json(history)
+        return
+    for line in describe(history):
+        click.echo(line)
+
+
+def find_incident(file: Path, incident_id: str) -> list[Incident]:
+    """Return the lines of one incident, by its id or the beginning of it."""
+    from monitor.adapters.records import transitions
+    from monitor.errors import WorkError
+
+    lines = [incident for incident in transitions(file) if incident.id.startswith(incident_id)]
+    ids = sorted({incident.id for incident in lines})
+    if not ids:
+        raise WorkError(f"{file}: no incident begins with `{incident_id}`; `monitor incidents list` shows them")
+    if len(ids) > 1:
+        raise WorkError(f"{file}: `{incident_id}` may be {' or '.join(ids[:5])}; write more of it")
+    return lines
+
+
+def _print_json(incidents: list[Incident]) -> None:
+    import msgspec
+
+    for incident in incidents:
+        click.echo(msgspec.json.encode(incident).decode())
+
+
+def _print_table(incidents: list[Incident]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("incident", "severity", "state", "opened (UTC)", "cause", "reason", "sure", "affected", "pages"):
+        table.add_column(column, justify="right" if column in {"sure", "affected", "pages"} else "left")
+    for incident in incidents:
+        table.add_row(
+            incident.id[:8] + (f"/{incident.episode}" if incident.episode > 1 else ""),
+            f"[{COLOURS[incident.severity]}]{incident.severity}[/]",
+            incident.state,
+            clock_text(incident.opened_at),
+            incident.cause.entity,
+            incident.cause.reason,
+            f"{incident.cause.confidence:.0%}",
+            str(incident.affected.count),
+            str(incident.pages),
+        )
+    Console().print(table)
+
+
+def clock_text(ts: int | None) -> str:
+    """Write a time for people.
+
+    >>> clock_text(1_795_500_000_000)
+    '2026-11-24 06:00:00'
+    """
+    from datetime import UTC, datetime
+
+    return "-" if ts is None else datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def describe(history: list[Incident]) -> list[str]:
+    """Say everything about an incident in lines for people."""
+    now = history[-1]
+    affected = ", ".join(f"{count} {kind}" for kind, count in now.affected.by_kind.items())
+    lines = [
+        f"{now.id}  {now.severity}, {now.state}, class {now.class_}, episode {now.episode}",
+        f"cause     {now.cause.entity}: {now.cause.reason}, {now.cause.confidence:.0%} sure",
+        f"          {now.cause.explanation}",
+        f"owner     {now.owner or 'nobody named in the topology'}",
+        f"affected  {now.affected.count}: {affected}",
+        f"times     began {clock_text(now.opened_at)}, known {clock_text(now.detected_at)}, "
+        f"paged {clock_text(now.paged_at)}, resolved {clock_text(now.resolved_at)} (UTC)",
+        f"runbook   {now.runbook}",
+        f"first     {now.first_query}",
+    ]
+    if now.changes:
+        lines.append("changes   " + "; ".join(now.changes))
+    lines.append("signals   " + ", ".join(f"{s.metric} by {s.detector} on {s.count}" for s in now.signals))
+    lines.append("candidates")
+    for candidate in now.candidates:
+        lines.append(f"  {candidate.score:6.1%}  {candidate.entity}")
+        lines += [f"            {evidence}" for evidence in candidate.evidence]
+    lines.append("history")
+    lines += [f"  {clock_text(i.updated_at)}  {i.transition}: {i.cause.entity} {i.cause.reason}" for i in history]
+    return lines

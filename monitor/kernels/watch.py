@@ -1,0 +1,166 @@
+"""Rows watched: level and spread, evidence at four scales, latch, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.kernels.baseline import HALF_NORMAL, Baseline, Learning
+from monitor.kernels.evidence import Evidence, Scored
+from monitor.kernels.latch import Bad, Latch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.kernels.baseline import Levelled
+    from monitor.types import Bools, Floats, Ints
+
+PRIOR_EVERY = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is fixed about n watched rows.
+
+    pool: whose null a row shares. lone: judged by its own recent past, since it has no peers. bad: the
+    directions that harm. floor: the least spread. raise_level, clear_level: nats.
+    """
+
+    pool: Ints
+    lone: Bools
+    bad: Bad
+    floor: Floats
+    raise_level: Floats
+    clear_level: float
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """One round: residuals r (NaN = none) at ts, the rhythm of each row in ms, its regime (0 or 1)."""
+
+    end: int
+    r: Floats
+    ts: Ints
+    rhythm: Floats
+    regime: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a round gave: z = deviation / sigma, the level and sigma, who is judged, what was raised, cleared.
+
+    All of shape (n,) but raised and cleared, which are rows.
+    """
+
+    z: Floats
+    offset: Floats
+    sigma: Floats
+    judged: Bools
+    raised: Ints
+    cleared: Ints
+
+
+class Watch:
+    """n rows from residual to latched alarm.
+
+    A row is judged by its own level (kernels/baseline.py) once it has learnt it. A row with peers is judged
+    from 30 minutes on already, by how far its mean lies from those of its pool: t = |mean| / sqrt(tau^2 +
+    s^2), tau the spread of the pool's levels, with exp(-t) as a deliberately heavy tail, so that a unit
+    that is ill from the start is seen and nothing of it pages by that alone.
+    """
+
+    def __init__(self, learning: Learning | None = None) -> None:
+        self._baseline = Baseline(learning=learning)
+        self._evidence = Evidence()
+        self.latch = Latch()
+        self._tau = np.empty(0)
+        self._age = 0
+        self.learning = self._baseline.learning
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the rows take."""
+        return self._baseline.nbytes + self._evidence.nbytes + self.latch.nbytes
+
+    def resize(self, moved: Ints, n: int, pools_moved: Ints, pools: int) -> None:
+        """Move row i to `moved[i]` of n, pool p to `pools_moved[p]` of `pools` (-1 drops it)."""
+        self._baseline.resize(moved, n)
+        self._evidence.resize(moved, n, pools_moved, pools)
+        self.latch.resize(moved, n)
+        tau = np.zeros(pools)
+        tau[pools_moved[pools_moved >= 0]] = self._tau[pools_moved >= 0]
+        self._tau = tau
+
+    def restart(self, rows: Bools) -> None:
+        """Let some rows learn anew."""
+        self._baseline.restart(rows)
+        self._evidence.restart(rows)
+        self.latch.columns.restart(rows)
+
+    def step(self, rows: Rows, points: Points, counted: Scored | None = None) -> Watched:
+        """Take one round. `counted` is evidence of another kind, which is judged and latched alike."""
+        train = ~self.latch.on
+        level = self._baseline.step(
+            points.r, points.ts, points.rhythm, points.regime, rows.lone, train, rows.floor
+        )
+        peers_ready = level.learnt_ms >= self.learning.peers_ms
+        own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
+        z = np.where(level.points > self.learning.points // 3, level.d / level.sigma, np.nan)
+        support = np.where(rows.lone, np.inf, level.points)
+        scored = self._evidence.step(z, rows.pool, support, train & peers_ready)
+        against_peers = peers_ready & ~own & ~rows.lone
+        scored = self._against_peers(scored, z, level, rows, against_peers)
+        judged = (own | against_peers) & np.isfinite(points.r)
+        if counted is not None:
+            scored = Scored(scored.up + counted.up, scored.down + counted.down, scored.fresh | counted.fresh)
+            judged |= counted.fresh[0]
+        self._measure_levels(rows, level, peers_ready & train)
+        raised, cleared = self.latch.step(
+            scored, rows.bad, judged, (rows.raise_level, rows.clear_level), (points.end, points.ts, points.rhythm)
+        )
+        return Watched(z, level.offset, level.sigma, judged, raised, cleared)
+
+    def _against_peers(self, scored: Scored, z: Floats, level: Levelled, rows: Rows, who: Bools) -> Scored:
+        """Replace the evidence of young rows by that of their level among the pool's."""
+        tau = self._tau[rows.pool]
+        with np.errstate(invalid="ignore"):
+            t = (level.offset + np.clip(np.nan_to_num(z), -1, 1) * level.sigma) / np.hypot(tau, level.sigma)
+        usable = who & (tau > 0)
+        up, down = np.where(who, 0.0, scored.up), np.where(who, 0.0, scored.down)
+        up[1, usable] = np.maximum(t[usable], 0)
+        down[1, usable] = np.maximum(-t[usable], 0)
+        fresh = scored.fresh.copy()
+        fresh[1] |= usable & scored.fresh[0]
+        return Scored(up, down, fresh)
+
+    def _measure_levels(self, rows: Rows, level: Levelled, who: Bools) -> None:
+        if self._age % PRIOR_EVERY == 0:
+            known = np.flatnonzero(who & ~rows.lone & (level.points > 0))
+            pools = len(self._tau)
+            n = np.bincount(rows.pool[known], minlength=pools)
+            size = np.bincount(rows.pool[known], np.abs(level.offset[known]), minlength=pools)
+            self._tau = np.where(n >= 5, HALF_NORMAL * size / np.maximum(n, 1), 0.0)
+        self._age += 1
+
+    def to_state(self) -> dict[str, Any]:
+        """Return a copy of the state."""
+        return {
+            "baseline": self._baseline.to_state(),
+            "evidence": self._evidence.to_state(),
+            "latch": self.latch.to_state(),
+            "tau": self._tau.copy(),
+            "age": self._age,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `to_state` gave."""
+        self._baseline.restore(state["baseline"])
+        self._evidence.restore(state["evidence"])
+        self.latch.restore(state["latch"])
+        self._tau = np.array(state["tau"], np.float64)
+        self._age = int(state["age"])
