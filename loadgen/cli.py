@@ -34,7 +34,9 @@ def _list(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--scenario", type=click.Choice(list(SCENARIOS)), default="all", show_default=True)
+@click.option(
+    "--scenario", type=click.Choice(list(SCENARIOS)), metavar="NAME", default="all", show_default=True
+)
 @click.option("--gpus", default=512, show_default=True, help="Size of the hall, a multiple of 8.")
 @click.option("--models", default=0, show_default=True, help="Accepted; no models are simulated yet.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
@@ -49,6 +51,7 @@ def _list(context: click.Context, _: click.Parameter, value: bool) -> None:
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List scenarios."
 )
 def main(
+    *,
     scenario: str,
     gpus: int,
     models: int,

@@ -41,6 +41,8 @@ class Facility:
         self._pump_offset = 0.7 + 0.02 * rng.standard_normal(cdus)
         share = np.bincount(layout.rack_cdu[layout.node_rack], minlength=cdus)
         self._flow_healthy = share * 6.4 * (1 + 0.04 * rng.standard_normal(cdus))
+        primary = np.bincount(layout.cdu_chiller, weights=self._flow_healthy)
+        self._capacity: Floats = np.asarray(0.1 * primary, np.float64)  # kW a kelvin, 9 K at a usual load
         self.rack_kw: Floats = np.zeros(racks)
         self._return: Floats = self._setpoint + 9.0
         self._chiller_return: Floats = np.full(chillers, 27.0)
@@ -67,7 +69,7 @@ class Facility:
         heat = np.bincount(layout.rack_cdu[layout.node_rack], weights=node_kw + NODE_OVERHEAD_KW)
         self._return = self._setpoint + LIQUID_SHARE * heat / (WATER * self._flow_healthy)
         cooled = np.bincount(layout.cdu_chiller, weights=heat)
-        self._chiller_return = 18.0 + cooled / self._chiller_capacity()
+        self._chiller_return = 18.0 + cooled / self._capacity
 
     def step(self, ts: int, node_kw: Floats, down: Bools, now: Conditions) -> None:
         """Advance one tick; node_kw: what the GPUs of each node draw, down: of each node."""
@@ -87,24 +89,17 @@ class Facility:
         primary = self._chiller_supply[layout.cdu_chiller] - 18.0
         self._supply = self._setpoint + 0.35 * day + 0.6 * primary + noise[0] + wander
         self.flow = now.flow * (1 + noise[2])
-        self._pump = np.clip(self._pump_offset * now.pump * (1 + noise[3]), 0.0, 1.0)
+        self._pump = np.minimum(self._pump_offset * now.pump * (1 + noise[3]), 1.0)
         heat = LIQUID_SHARE * np.bincount(layout.rack_cdu, weights=self.rack_kw, minlength=layout.cdus)
         target = self._supply + heat / (WATER * self._flow_healthy * np.maximum(self.flow, 0.05))
         self._return = self._return + self._pace * (target - self._return)
-
-    def _chiller_capacity(self) -> Floats:
-        """Return kW a kelvin of the primary loop of each chiller, sized for 9 K at a usual load."""
-        layout = self._layout
-        flow = np.bincount(layout.cdu_chiller, weights=self._flow_healthy, minlength=layout.chillers)
-        capacity: Floats = 0.1 * flow
-        return capacity
 
     def _chill(self, day: float) -> None:
         layout, noise = self._layout, self._chiller_noise.step()
         cooled = np.bincount(layout.rack_cdu, weights=self.rack_kw, minlength=layout.cdus)
         heat = np.bincount(layout.cdu_chiller, weights=cooled, minlength=layout.chillers)
         self._chiller_supply = 18.0 + 0.3 * day + noise[0]
-        target = self._chiller_supply + heat / self._chiller_capacity()
+        target = self._chiller_supply + heat / self._capacity
         self._chiller_return = self._chiller_return + self._pace * (target - self._chiller_return)
         self._chiller_kw = heat * (0.21 + 0.02 * day) * (1 + noise[2])
 

@@ -72,8 +72,7 @@ class Gpus:
 
     def settle(self, load: Workload, coolant: Floats) -> None:
         """Begin in equilibrium with the load."""
-        power = self._demand(load)[0]
-        self.power = power
+        self.power = power = self._idle + self._demand(load)
         self._temp = coolant[self._cdu] + self._node_offset + self._resistance * power + self._offset
         self._hbm = self._temp + self._hbm_offset
 
@@ -83,22 +82,31 @@ class Gpus:
         off = np.repeat(down, GPUS_PER_NODE) | (now.lost > 0)
         around = coolant[self._cdu] + self._node_offset
         resistance = self._resistance * now.resistance * (flow**-0.35)[self._cdu]
-        wanted, idle = self._demand(load)
-        dynamic = np.maximum(wanted * (1 + noise[0]) - idle, 1.0)
-        hot = self._temp >= SLOWDOWN_C
-        cool_enough = np.where(hot, (SLOWDOWN_C + 0.6 - around - self._offset) / resistance, np.inf)
-        allowed = np.maximum(np.minimum(cool_enough, self._tdp) - idle, 0.05 * dynamic)
-        self._capped = dynamic > self._tdp - idle
-        self.speed = np.where(off, 1.0, np.sqrt(np.minimum(1.0, allowed / dynamic)))
-        self.power = np.where(off, 0.0, idle + dynamic * self.speed**2)
+        idle = self._idle * (1 + noise[0])
+        wanted = np.maximum(self._demand(load) * (1 + noise[0]), 1e-3)
+        self._capped = wanted > self._tdp - idle
+        coolest = (SLOWDOWN_C - around - self._offset) / resistance - idle
+        granted = np.minimum(self._granted(wanted, coolest), self._tdp - idle)
+        self.speed = np.where(off, 1.0, np.sqrt(np.clip(granted / wanted, 0.05, 1.0)))
+        self.power = np.where(off, 0.0, idle + wanted * self.speed**2)
         self._warm(around + self._offset + resistance * self.power)
         self._sm = load.sm
         np.add.at(self.counters.reshape(-1), self._events.hits(self._dt), 1)
 
-    def _demand(self, load: Workload) -> tuple[Floats, Floats]:
-        """Return the power that the activity asks for at full clock, and that of an idle GPU."""
+    def _demand(self, load: Workload) -> Floats:
+        """Return the power above idle that the activity asks for at full clock."""
         span = (self._tdp - self._idle) * self._efficiency
-        return self._idle + span * (0.72 * load.sm + 0.5 * load.dram), self._idle
+        demand: Floats = span * (0.72 * load.sm + 0.5 * load.dram)
+        return demand
+
+    def _granted(self, wanted: Floats, coolest: Floats) -> Floats:
+        """Return the power above idle that the temperature allows.
+
+        From 87 C on software slows down, by 4 % of the power a kelvin; from 89 C on the hardware falls to
+        `coolest`, the power at which the GPU would settle at 87 C.
+        """
+        soft = wanted * (1 - 0.04 * np.maximum(self._temp - SLOWDOWN_C, 0.0))
+        return np.where(self._temp >= HARDWARE_SLOWDOWN_C, np.minimum(soft, coolest), soft)
 
     def _warm(self, target: Floats) -> None:
         self._temp += self._pace * (target - self._temp)

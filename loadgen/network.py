@@ -29,7 +29,7 @@ LINE_RATE = 50e9
 
 
 class Ports:
-    """All ports at one tick: `link_up`, and `counters` of shape (counters, ports) in the order of COUNTERS."""
+    """All ports at one tick: `link_up`, and `counters` of shape (counters, ports), in order of COUNTERS."""
 
     def __init__(self, course: Course) -> None:
         spec, layout = course.spec, course.layout

@@ -39,6 +39,7 @@ METRICS = (
     "pcie_link_gen",
     "throttle_reasons",
 )
+NVLINK = METRICS.index("nvlink_bandwidth_bytes")
 IDLE_MEMORY = 476_053_504
 MIB = 1 << 20
 _NO_NVLINK = b",".join([b"null"] * GPUS_PER_NODE)
@@ -48,7 +49,7 @@ _ITEMS = [str(i) for i in range(GPUS_PER_NODE)]
 class NodeFrames:
     """Makes the gpu frames of all nodes."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, load: Workload, gpus: Gpus, now: Conditions) -> None:
         spec, layout = course.spec, course.layout
         rng = stream(spec.seed, "nodes")
         sources = [node_id(node) for node in range(layout.nodes)]
@@ -56,6 +57,7 @@ class NodeFrames:
         items = [_ITEMS] * layout.nodes
         self.channel = Channel("gpu", sources, METRICS, clock, items=items, received=spec.received)
         self._rng, self._cache = rng, RowCache()
+        self._load, self._gpus, self._now = load, gpus, now
         self._sku = layout.node_sku
         self._xids, self._next = course.xids, 0
         self._xid: Ints = np.zeros(layout.gpus, np.int64)
@@ -67,19 +69,17 @@ class NodeFrames:
         self._pcie_gen = np.repeat(of_skus("pcie_gen", layout.node_sku), GPUS_PER_NODE).astype(np.int64)
         self._remaps = np.zeros(layout.gpus, np.int64)
 
-    def lines(
-        self, ts: int, sent: Ints, load: Workload, gpus: Gpus, alive: Bools, now: Conditions
-    ) -> list[Line]:
+    def lines(self, ts: int, sent: Ints, alive: Bools) -> list[Line]:
         """Return the frames of the tick at `ts`; a node on which a job begins is tested first."""
         self._log(ts)
-        values = self._values(load, gpus)
+        values = self._values()
         rows = [self._cache.rows(name, values[name].reshape(-1, GPUS_PER_NODE)) for name in METRICS]
-        for node in np.flatnonzero(load.job < 0).tolist():
-            rows[METRICS.index("nvlink_bandwidth_bytes")][node] = _NO_NVLINK
-        extra = {node: self._preflight(node) for node in load.begun}
+        for node in np.flatnonzero(self._load.job < 0).tolist():
+            rows[NVLINK][node] = _NO_NVLINK
+        extra = {node: self._preflight(node) for node in self._load.begun}
         items: dict[int, bytes] = {}
-        for gpu in np.flatnonzero(now.lost != PRESENT).tolist():
-            self._hide(rows, items, gpu, int(now.lost[gpu]))
+        for gpu in np.flatnonzero(self._now.lost != PRESENT).tolist():
+            self._hide(rows, items, gpu)
         return self.channel.lines(sent, rows, alive, items, extra)
 
     def reboot(self, node: int) -> None:
@@ -94,21 +94,22 @@ class NodeFrames:
             self._xid[event.gpu], self._xid_until[event.gpu] = event.code, event.until
             self._next += 1
 
-    def _values(self, load: Workload, gpus: Gpus) -> dict[str, Floats | Ints]:
-        job = np.maximum(load.job, 0)
+    def _values(self) -> dict[str, Floats | Ints]:
+        load, gpus = self._load, self._gpus
         return {
             **gpus.readings(),
             **dict(zip(COUNTERS, gpus.counters, strict=True)),
             "sm_active_ratio": np.round(load.sm, 3),
             "dram_active_ratio": np.round(load.dram, 3),
-            "fb_used_bytes": self._memory_used(load, job),
+            "fb_used_bytes": self._memory_used(load),
             "row_remap_pending": self._remaps,
             "xid": self._xid,
-            "nvlink_bandwidth_bytes": self._nvlink_used(load, gpus, job),
+            "nvlink_bandwidth_bytes": self._nvlink_used(load),
             "pcie_link_gen": self._pcie_gen,
         }
 
-    def _memory_used(self, load: Workload, job: Ints) -> Ints:
+    def _memory_used(self, load: Workload) -> Ints:
+        job = np.maximum(load.job, 0)
         held = (load.style["fb"][job] * self._memory).astype(np.int64) // MIB * MIB
         return np.where(
             np.repeat(load.job < 0, GPUS_PER_NODE),
@@ -116,11 +117,12 @@ class NodeFrames:
             np.repeat(held, GPUS_PER_NODE) + self._memory_jitter,
         )
 
-    def _nvlink_used(self, load: Workload, gpus: Gpus, job: Ints) -> Ints:
+    def _nvlink_used(self, load: Workload) -> Ints:
         """Return NVLink traffic: it follows the activity, to 100 MB/s."""
+        job = np.maximum(load.job, 0)
         share = load.style["nvlink"][job] / np.maximum(load.style["sm"][job], 0.1)
         noise = 1 + 0.006 * self._rng.standard_normal(len(load.sm), dtype=np.float32)
-        used = self._nvlink * np.repeat(share, GPUS_PER_NODE) * load.sm * gpus.speed * noise
+        used = self._nvlink * np.repeat(share, GPUS_PER_NODE) * load.sm * self._gpus.speed * noise
         return 100_000_000 * (used / 1e8).astype(np.int64)
 
     def _preflight(self, node: int) -> bytes:
@@ -140,9 +142,10 @@ class NodeFrames:
             }
         )
 
-    def _hide(self, rows: list[list[bytes]], items: dict[int, bytes], gpu: int, how: int) -> None:
+    def _hide(self, rows: list[list[bytes]], items: dict[int, bytes], gpu: int) -> None:
         """Make a lost GPU null, all but its XID or throughout, or leave its item out."""
         node, item = divmod(gpu, GPUS_PER_NODE)
+        how = int(self._now.lost[gpu])
         for name, row in zip(METRICS, rows, strict=True):
             values = msgspec.json.decode(b"[" + row[node] + b"]")
             if how == GONE:

@@ -51,21 +51,31 @@ class AutoRegressive:
         bursts: float = 0.0,
     ) -> None:
         self._rng = rng
-        self._phi = np.broadcast_to(np.exp(-dt / np.asarray(tau, float)), shape).astype(np.float32)
+        self._phi = np.broadcast_to(np.exp(-dt / np.asarray(tau, float)), shape)
         sd = np.broadcast_to(np.asarray(sd, float), shape)
-        self._gain = (sd * np.sqrt(1 - self._phi.astype(float) ** 2)).astype(np.float32)
+        self._gain: Floats = sd * np.sqrt(1 - self._phi**2)
         self._bursts = bursts
-        self.x: NDArray[np.float32] = (rng.standard_normal(shape) * sd).astype(np.float32)
+        self.x: Floats = rng.standard_normal(shape) * sd
+        self._innovations: Floats = np.empty((0, *shape))
+        self._used = 0
 
-    def step(self) -> NDArray[np.float32]:
+    def step(self) -> Floats:
         """Advance all series by one step; the array returned is the live state."""
-        e = self._rng.standard_normal(self.x.shape, dtype=np.float32)
+        if self._used == len(self._innovations):
+            self._innovations, self._used = self._draw(), 0
+        self.x *= self._phi
+        self.x += self._innovations[self._used]
+        self._used += 1
+        return self.x
+
+    def _draw(self) -> Floats:
+        """Draw the innovations of the next steps: many where the series are few, to save calls."""
+        steps = max(1, 8192 // max(1, self.x.size))
+        e = self._rng.standard_normal((steps, *self.x.shape), dtype=np.float32)
         if self._bursts:
             e.reshape(-1)[sparse_picks(self._rng, e.size, self._bursts)] *= 4
-        e *= self._gain
-        self.x *= self._phi
-        self.x += e
-        return self.x
+        innovations: Floats = e * self._gain
+        return innovations
 
 
 def sparse_picks(rng: np.random.Generator, size: int, chance: float) -> Ints:

@@ -29,13 +29,13 @@ FACILITY_METRICS = {
 
 
 def _cells(values: Floats) -> Sequence[bytes]:
-    return encode_rows(values[:, None])
+    return encode_rows(values[:, None].tolist())
 
 
 class SwitchFrames:
     """Makes the network frames of all switches."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, switch_ports: Ports) -> None:
         spec, layout = course.spec, course.layout
         clock = Clock(stream(spec.seed, "switches"), layout.switches, spec.start, spec.interval_ms)
         sources = [f"switch:{layout.switch_name(s)}" for s in range(layout.switches)]
@@ -44,16 +44,18 @@ class SwitchFrames:
         names = [*COUNTERS, "link_up"]
         self._slices = [slice(int(of[0]), int(of[-1]) + 1) for of in ports]
         self._channel = Channel("network", sources, names, clock, items=items, received=spec.received)
+        self._ports = switch_ports
         self._alive = np.ones(layout.switches, bool)
 
-    def lines(self, tick: int, ports: Ports) -> list[Line]:
+    def lines(self, tick: int) -> list[Line]:
         """Return the frames of a tick."""
-        rows = [self._rows(counter) for counter in ports.counters]
-        rows.append(self._rows(ports.link_up.astype(np.int64)))
+        rows = [self._rows(counter) for counter in self._ports.counters]
+        rows.append(self._rows(self._ports.link_up.astype(np.int64)))
         return self._channel.lines(self._channel.clock.sent(tick), rows, self._alive)
 
     def _rows(self, values: Ints) -> list[bytes]:
-        return [encode_rows(values[None, of])[0] for of in self._slices]
+        flat = values.tolist()
+        return encode_rows([flat[of] for of in self._slices])
 
 
 class FacilityFrames:

@@ -91,10 +91,10 @@ class Simulation:
         self._gpus = Gpus(course)
         self._ports = Ports(course)
         self._facility = Facility(course)
-        self._nodes = NodeFrames(course)
-        self._switches = SwitchFrames(course)
+        self._nodes = NodeFrames(course, self._load, self._gpus, self._now)
+        self._switches = SwitchFrames(course, self._ports)
         self._building = FacilityFrames(course, self._facility)
-        self._jobs = JobFrames(course)
+        self._jobs = JobFrames(course, self._load, self._gpus)
         self._down, self._restarting = Absences(course.outages, nodes), Absences(course.restarts, nodes)
         self.recorder = Recorder()
 
@@ -104,10 +104,10 @@ class Simulation:
         sent = self._nodes.channel.clock.sent(tick)
         self._advance(ts, sent)
         alive = ~(self._down.absent | self._restarting.absent)
-        lines = self._nodes.lines(ts, sent, self._load, self._gpus, alive, self._now)
-        lines += self._switches.lines(tick, self._ports)
+        lines = self._nodes.lines(ts, sent, alive)
+        lines += self._switches.lines(tick)
         lines += self._building.lines(tick)
-        lines += self._jobs.lines(tick, ts, self._load, self._gpus.speed)
+        lines += self._jobs.lines(tick, ts)
         lines += self._announcements(ts)
         return self.recorder.take(lines, ts + self._course.spec.interval_ms)
 
@@ -116,8 +116,8 @@ class Simulation:
         self._press(ts)
         self._come_and_go(ts)
         gpus, facility, down = self._gpus, self._facility, self._down.absent
-        node_speed = gpus.speed.reshape(-1, GPUS_PER_NODE).min(axis=1) * self._now.net_speed
-        self._load.step(ts, sent, node_speed)
+        node_speed = gpus.speed.reshape(-1, GPUS_PER_NODE).min(axis=1)
+        self._load.step(ts, sent, node_speed, self._now.net_speed)
         if ts == self._course.spec.start:
             self._settle()
         gpus.step(self._load, facility.coolant, facility.flow, down, self._now)

@@ -14,6 +14,7 @@ from loadgen.workload import START_UP_S
 if TYPE_CHECKING:
     from loadgen.course import Course
     from loadgen.frames import Line
+    from loadgen.gpu import Gpus
     from loadgen.jobs import Job
     from loadgen.noise import Floats
     from loadgen.workload import Workload
@@ -28,10 +29,11 @@ PACE, LOSS, GRADIENT = range(3)
 class JobFrames:
     """Makes the job frames: one of the whole job each 30 s or interval, one of its ranks half as often."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, load: Workload, gpus: Gpus) -> None:
         spec, jobs = course.spec, course.jobs
         rng = stream(spec.seed, "training")
         self._rng, self._spec, self._jobs = rng, spec, jobs
+        self._load, self._gpus = load, gpus
         self._every = max(1, FRAME_S // spec.interval)
         self._offset = rng.integers(0, 2 * self._every, len(jobs))
         self._phase = np.sort(rng.uniform(0.05, 0.9, (2, len(jobs))), axis=0) * spec.interval_ms
@@ -54,20 +56,20 @@ class JobFrames:
         ago: list[float] = (self._rng.random(len(job.downs)) * job.style.checkpoint_every_s).tolist()
         return ago
 
-    def lines(self, tick: int, ts: int, load: Workload, speed: Floats) -> list[Line]:
-        """Advance to the tick at `ts` and return its frames; speed: of each GPU."""
-        self._advance(ts, load)
+    def lines(self, tick: int, ts: int) -> list[Line]:
+        """Advance to the tick at `ts` and return its frames."""
+        self._advance(ts)
         live = np.flatnonzero((self._start <= ts) & (ts < self._end))
         turns = (tick + self._offset[live]) % (2 * self._every)
         out: list[Line] = []
         for index in live[turns % self._every == 0].tolist():
-            out += self._send(index, ts, 0, self._whole(self._jobs[index], ts, load))
-        for index in live[(turns == self._every // 2) & load.up[live]].tolist():
-            out += self._send(index, ts, 1, self._ranks(self._jobs[index], ts, load, speed))
+            out += self._send(index, ts, 0, self._whole(self._jobs[index], ts))
+        for index in live[(turns == self._every // 2) & self._load.up[live]].tolist():
+            out += self._send(index, ts, 1, self._ranks(self._jobs[index], ts))
         return out
 
-    def _advance(self, ts: int, load: Workload) -> None:
-        noise = self._noise.step()
+    def _advance(self, ts: int) -> None:
+        load, noise = self._load, self._noise.step()
         dt = float(self._spec.interval)
         writing = load.writing > 0
         self._written |= self._writing & ~writing
@@ -99,9 +101,9 @@ class JobFrames:
             frame["received"] = arrival
         return [(arrival, msgspec.json.encode(frame))]
 
-    def _whole(self, job: Job, ts: int, load: Workload) -> Metrics:
+    def _whole(self, job: Job, ts: int) -> Metrics:
         """Return the metrics of a job as a whole."""
-        j = job.index
+        j, load = job.index, self._load
         computing = bool(load.up[j]) and ts - load.since[j] >= 1000 * START_UP_S
         step_s = job.style.step_s * (1 + float(self._noise.x[PACE, j])) / float(load.rate[j])
         written, self._written[j] = bool(self._written[j]), False
@@ -128,7 +130,8 @@ class JobFrames:
 
     def _loss(self, job: Job) -> float:
         steps, noise = float(self._steps[job.index]), float(self._noise.x[LOSS, job.index])
-        return round(job.style.loss * (1 + steps / 200) ** -0.08 * (1 + noise), 4)
+        learnt: float = (1 + steps / 200) ** -0.08
+        return round(job.style.loss * learnt * (1 + noise), 4)
 
     def _grad_norm(self, j: int) -> float:
         return round(0.8 * float(np.exp(self._noise.x[GRADIENT, j])), 4)
@@ -136,14 +139,14 @@ class JobFrames:
     def _write_seconds(self, job: Job) -> float:
         return round(job.style.checkpoint_s * (1 + 0.05 * float(self._rng.standard_normal())), 2)
 
-    def _ranks(self, job: Job, ts: int, load: Workload, speed: Floats) -> Metrics:
+    def _ranks(self, job: Job, ts: int) -> Metrics:
         """Return the step time of each rank: a straggler needs longest, the others wait for it in part."""
         nodes = np.array(job.nodes_at(ts))
         ranks = len(nodes) * GPUS_PER_NODE
-        if ts - load.since[job.index] < 1000 * START_UP_S:
+        if ts - self._load.since[job.index] < 1000 * START_UP_S:
             return {"step_seconds": [None] * ranks}
-        own = speed.reshape(-1, GPUS_PER_NODE)[nodes].ravel()
-        pace = np.minimum(own, 1.0 - 0.5 * (1.0 - float(load.rate[job.index])))
+        own = self._gpus.speed.reshape(-1, GPUS_PER_NODE)[nodes].ravel()
+        pace = np.minimum(own, 1.0 - 0.5 * (1.0 - float(self._load.rate[job.index])))
         noise = 1 + 0.006 * self._rng.standard_normal(ranks)
         step_s = self._step_s[job.index] * (1 + float(self._noise.x[PACE, job.index])) * noise / pace
         return {"step_seconds": np.round(step_s, 3).tolist()}

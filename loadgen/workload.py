@@ -36,6 +36,7 @@ class Workload:
         self._turns, self._next = course.turns, 0
         self.style = style_columns(course.jobs)
         self.job: Ints = np.full(layout.nodes, -1)
+        self._parallel: Bools = np.array([len(job.nodes) > 1 for job in course.jobs], bool)
         self.up: Bools = np.zeros(jobs, bool)
         self.since: Ints = np.zeros(jobs, np.int64)
         self.rate: Floats = np.ones(jobs)
@@ -52,15 +53,17 @@ class Workload:
         self.work: Floats = np.zeros(layout.nodes)
         self.begun: list[int] = []
 
-    def step(self, ts: int, sampled: Ints, speed: Floats) -> None:
+    def step(self, ts: int, sampled: Ints, gpu_speed: Floats, net_speed: Floats) -> None:
         """Advance to the tick at `ts`.
 
-        sampled: when each node samples, ms. speed: of each node (its slowest GPU and its link), 0 to 1.
+        sampled: when each node samples, ms. gpu_speed, net_speed: of each node, 0 to 1: its slowest GPU, and
+        its way to the others, which matters to jobs over several nodes.
         """
         self._turn(ts)
         busy = self.job >= 0
         job = np.maximum(self.job, 0)
         self.rate.fill(1.0)
+        speed = gpu_speed * np.where(self._parallel[job], net_speed, 1.0)
         np.minimum.at(self.rate, job[busy], speed[busy])
         self._wait()
         at = (sampled - self._start) / 1000.0

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from monitor.ingest.frames import Header, Rejection
 from monitor.ingest.partition import Partition
 from monitor.ingest.verdict import TimeRules, place
-from monitor.site import Site, SiteOutput
+from monitor.site import Setup, Site, SiteOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from monitor.catalog import Catalog
-    from monitor.config.settings import Settings
     from monitor.reasons import Quality
-    from monitor.topology import Topology
 
 
 def partition_of(source: str, partitions: int) -> int:
@@ -35,27 +31,12 @@ def partition_of(source: str, partitions: int) -> int:
     return zlib.crc32(source.encode()) % partitions
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a pipeline is built from. The number of partitions changes no result."""
-
-    catalog: Catalog
-    settings: Settings
-    faults_text: str
-    topology: Topology
-    partitions: int = 1
-
-    @property
-    def time_rules(self) -> TimeRules:
-        """The durations that place frames in time."""
-        return TimeRules(self.settings.tick_ms, self.settings.lateness_ms, self.settings.skew_ms)
-
-
 class Pipeline:
     """N partitions and one site in one process, for input whose clock its reader tells."""
 
     def __init__(self, setup: Setup) -> None:
-        self._rules = setup.time_rules
+        settings = setup.settings
+        self._rules = TimeRules(settings.tick_ms, settings.lateness_ms, settings.skew_ms)
         self._partitions = [
             Partition(number, setup.catalog, self._rules) for number in range(setup.partitions)
         ]

@@ -1,23 +1,48 @@
 """The site: takes a tick when all partitions have closed it, and owns all that compares and decides.
 
-    merge -> detect -> aggregate -> absence -> correlate
+    merge -> detect -> aggregate -> presence -> correlate
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from monitor.aggregate import AggregateStage
+from monitor.catalog import FAMILIES, SILENCE
+from monitor.correlate import CorrelateStage, FaultBook, Observation
+from monitor.detect.stage import DetectStage
+from monitor.detect.table import SeriesTable
+from monitor.ingest.absence import Absence
+from monitor.ingest.standing import Standing
 from monitor.kernels.rounds import rounds
-from monitor.types import Panel
+from monitor.topology import container_of
+from monitor.types import Anomaly, Panel, SeriesKey
+from monitor.units import tick_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from monitor.detect.table import SeriesTable
-    from monitor.types import Anomaly, Incident, Ints, TickPart
+    from monitor.catalog import Catalog
+    from monitor.config.settings import Settings
+    from monitor.correlate import CorrelateResult
+    from monitor.correlate.observe import Decision
+    from monitor.topology import Graph, Topology
+    from monitor.types import Bools, Incident, Ints, Signal, TickPart
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a pipeline is built from. The number of partitions changes no result."""
+
+    catalog: Catalog
+    settings: Settings
+    faults_text: str
+    topology: Topology
+    partitions: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +53,7 @@ class SiteOutput:
     samples: int
     anomalies: tuple[Anomaly, ...]
     incidents: tuple[Incident, ...]
+    decisions: tuple[Decision, ...]
 
 
 class Merge:
@@ -38,16 +64,17 @@ class Merge:
 
     def meet(self, table: SeriesTable, parts: Sequence[TickPart]) -> Ints | None:
         """Take new series into the table; return where its rows moved to, or None where none is new."""
-        new = sorted({key for part in parts for key in part.new_series} - table.known)
-        moved = table.merge(new) if new else None
+        moved = table.merge(key for part in parts for key in part.new_series)
+        if moved is not None:
+            self._rows = [moved[rows] for rows in self._rows]
         for part in parts:
-            rows = self._rows[part.partition]
-            rows = rows if moved is None else moved[rows]
-            self._rows[part.partition] = np.concatenate([rows, table.rows_of(part.new_series)])
+            if part.new_series:
+                new = np.array([table.position(key) for key in part.new_series], np.int64)
+                self._rows[part.partition] = np.concatenate([self._rows[part.partition], new])
         return moved
 
     def panels(self, end: int, parts: Sequence[TickPart], size: int) -> list[Panel]:
-        """Return the tick as dense panels, one for each round."""
+        """Return the tick as dense panels, one for each round; at least one."""
         row = np.concatenate([self._rows[part.partition][part.series] for part in parts])
         ts = np.concatenate([part.ts for part in parts])
         value = np.concatenate([part.value for part in parts])
@@ -57,3 +84,168 @@ class Merge:
             x[row[points]], when[row[points]] = value[points], ts[points]
             panels.append(Panel(end, x, when))
         return panels
+
+
+class Places:
+    """Where the series of a table lie in a graph: what correlation asks of what was judged."""
+
+    def __init__(self, table: SeriesTable, graph: Graph, catalog: Catalog) -> None:
+        self._size = len(graph.ids)
+        self._families = (*FAMILIES, SILENCE)
+        number = {family: i for i, family in enumerate(self._families)}
+        metrics = [catalog.get(kind, metric) for kind, metric in table.metrics]
+        family = np.array([number[m.family if m else "other"] for m in metrics], np.int64)
+        entity = np.array([graph.index[name] for name in table.entities], np.int64)
+        self._slot = family[table.metric] * self._size + entity[table.entity]
+        boxes = {box for name in table.entities if (box := container_of(name))}
+        sources = np.array([graph.index[box] for box in sorted(boxes)], np.int64)
+        self.reporting: Bools = np.zeros(self._size, np.bool_)
+        self.reporting[entity] = True
+        self.reporting[sources] = True
+
+    def judged(self, series: Bools) -> dict[str, Bools]:
+        """Return for each family which entities are judged, given which series are."""
+        slots = np.zeros(len(self._families) * self._size, np.bool_)
+        slots[self._slot[series]] = True
+        by_family = dict(zip(self._families, slots.reshape(len(self._families), -1), strict=True))
+        return {**by_family, SILENCE: self.reporting}
+
+
+class Site:
+    """The state of one site. `close` takes ticks in order."""
+
+    def __init__(self, setup: Setup) -> None:
+        settings = setup.settings
+        self._catalog, self._topology, self._tick_ms = setup.catalog, setup.topology, settings.tick_ms
+        self._table, self._merge = SeriesTable(), Merge(setup.partitions)
+        self._detect = DetectStage(setup.catalog, settings)
+        self._aggregate = AggregateStage(setup.catalog, settings)
+        self._absence, self._standing = Absence(settings.tick_ms), Standing()
+        self._correlate = CorrelateStage(FaultBook.parse(setup.faults_text), settings)
+        self._strangers: set[str] = set()
+        self._wake: int | None = None
+        self._closed = 0
+        self._base = self._topology.at(0)
+        self._place(self._base)
+
+    def next_due(self) -> int | None:
+        """Return the end of the next tick in which the site has something to do by itself."""
+        dues = [due for due in (self._absence.next_due(), self._wake) if due is not None]
+        return min(dues, default=None)
+
+    def close(self, end: int, parts: Sequence[TickPart], *, judge: bool) -> SiteOutput:
+        """Take one closed tick of all partitions."""
+        self._closed = end
+        self._reindex(end, self._merge.meet(self._table, parts))
+        measured = self._measure(end, parts)
+        present = self._presence(end, parts, judge=judge)
+        result = self._explain(end, parts, measured)
+        self._wake = None if result.wake_at is None else tick_end(result.wake_at, self._tick_ms)
+        return SiteOutput(
+            end,
+            sum(len(part.value) for part in parts),
+            tuple(_anomalies(end, measured.raised + present[0], measured.cleared + present[1])),
+            result.incidents,
+            result.decisions,
+        )
+
+    def _reindex(self, end: int, moved: Ints | None) -> None:
+        """Tell the stages of new series and of a topology that changed."""
+        base = self._topology.at(end)
+        if moved is None and base is self._base:
+            return
+        self._place(base)
+        self._detect.reindex(self._table, self._graph, moved)
+        self._aggregate.reindex(self._table, self._graph, moved)
+
+    def _place(self, base: Graph) -> None:
+        self._base = base
+        self._graph = base.with_entities([*self._table.entities, *sorted(self._strangers)])
+        self._places = Places(self._table, self._graph, self._catalog)
+
+    def _measure(self, end: int, parts: Sequence[TickPart]) -> _Measured:
+        """Run the rounds of a tick through detection and aggregation."""
+        raised: list[Signal] = []
+        cleared: list[Signal] = []
+        for panel in self._merge.panels(end, parts, len(self._table)):
+            detected = self._detect.step(panel, self._table)
+            grouped = self._aggregate.step(panel, detected.z)
+            raised += [*detected.raised, *grouped.raised]
+            cleared += [*detected.cleared, *grouped.cleared]
+        return _Measured(detected.signals + grouped.signals, raised, cleared, detected.judged)
+
+    def _presence(
+        self, end: int, parts: Sequence[TickPart], *, judge: bool
+    ) -> tuple[list[Signal], list[Signal]]:
+        silences, blindness = self._absence.step(end, parts, judge=judge)
+        return self._standing.step(end, silences, (lag for part in parts for lag in part.lags), blindness)
+
+    def _explain(self, end: int, parts: Sequence[TickPart], measured: _Measured) -> CorrelateResult:
+        signals = measured.signals + self._standing.signals
+        changes = sorted(change for part in parts for change in part.changes)
+        commands = sorted(command for part in parts for command in part.commands)
+        named = {signal.entity for signal in signals} | {change.entity for change in changes}
+        if strangers := {name for name in named if name not in self._graph.index}:
+            self._strangers |= strangers
+            self._place(self._base)
+        observed = Observation(
+            end, signals, self._places.judged(measured.judged), self._places.reporting,
+            tuple(changes), tuple(commands),
+        )  # fmt: skip
+        return self._correlate.step(observed, self._graph)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the whole state."""
+        return {
+            "series": [list(key) for key in self._table.keys],
+            "detect": self._detect.to_state(),
+            "aggregate": self._aggregate.to_state(),
+            "absence": self._absence.to_state(),
+            "standing": self._standing.to_state(),
+            "correlate": self._correlate.to_state(),
+            "strangers": sorted(self._strangers),
+            "wake": self._wake,
+            "closed": self._closed,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `to_state` gave; the partitions announce their series anew."""
+        self._table = SeriesTable(SeriesKey(*key) for key in state["series"])
+        self._strangers, self._wake = set(state["strangers"]), state["wake"]
+        self._closed = state["closed"]
+        self._place(self._topology.at(self._closed))
+        self._detect.reindex(self._table, self._graph, np.empty(0, np.int64))
+        self._aggregate.reindex(self._table, self._graph, np.empty(0, np.int64))
+        self._detect.restore(state["detect"])
+        self._aggregate.restore(state["aggregate"])
+        self._absence = Absence.from_state(self._tick_ms, state["absence"])
+        self._standing = Standing.from_state(state["standing"])
+        self._correlate.restore(state["correlate"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the telemetry of a tick says: the signals that stand, that began, that ended; what was judged."""
+
+    signals: tuple[Signal, ...]
+    raised: list[Signal]
+    cleared: list[Signal]
+    judged: Bools
+
+
+def _anomalies(end: int, raised: Iterable[Signal], cleared: Iterable[Signal]) -> Iterable[Anomaly]:
+    """Write signals that began or ended as records, in order."""
+    for signal in sorted(raised):
+        yield _anomaly(signal, "raised", signal.raised_at)
+    for signal in sorted(cleared):
+        yield _anomaly(signal, "cleared", end)
+
+
+def _anomaly(signal: Signal, state: Literal["raised", "cleared"], ts: int) -> Anomaly:
+    content = f"{signal.entity}|{signal.metric}|{signal.detector}|{signal.raised_at}"
+    return Anomaly(
+        id=blake2b(content.encode(), digest_size=8).hexdigest(), state=state, ts=ts,
+        entity=signal.entity, metric=signal.metric, detector=signal.detector, reason=signal.reason,
+        direction=signal.direction, value=signal.value, expected=signal.expected,
+        lower=signal.lower, upper=signal.upper, score=round(signal.score, 3),
+    )  # fmt: skip

@@ -42,8 +42,9 @@ class LeafSwitch(Fault):
         jobs = hall.jobs_on(self.nodes)
         hall.keep(jobs, self.end + SEEN_AFTER_MS)
         shown = [*(layout.port_id(int(port)) for port in ports), *node_ids(self.nodes)]
-        side = [*uplink_ids(layout, self.nodes), *job_side_effects(layout, jobs)]
-        self.blame(f"switch:{layout.switch_name(leaf)}", [*shown, *(job.id for job in jobs)], side)
+        slowed = [job for job in jobs if len(job.nodes) > 1]
+        side = [*uplink_ids(layout, self.nodes), *job_side_effects(layout, slowed)]
+        self.blame(f"switch:{layout.switch_name(leaf)}", [*shown, *(job.id for job in slowed)], side)
 
     def press(self, ts: int, conditions: Conditions) -> None:
         """Make errors, slow the nodes down, and let each flapping link be down now and then."""

@@ -133,17 +133,22 @@ def read_value(text: str) -> float | str | None:
 
 def _open_table(rows: Iterator[str], recipe: Recipe, where: str) -> tuple[list[str], Any]:
     first = next(rows, "").removeprefix("\ufeff")
-    needed = (recipe.time, *[column for column, _ in recipe.values])
-    for delimiter in DELIMITERS:
-        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-        missing = [name for name in dict.fromkeys(needed) if name not in header]
-        if not missing:
-            twice = [name for name in needed if header.count(name) > 1]
-            if twice:
-                raise UsageError(f"{where}: the header names column `{twice[0]}` more than once")
-            return header, csv.reader(rows, delimiter=delimiter)
-    columns = ", ".join(name.strip() for name in next(csv.reader([first]), []))
-    raise UsageError(f"{where}: no column `{missing[0]}`; the header names {columns or 'nothing'}")
+    needed = list(dict.fromkeys([recipe.time, *[column for column, _ in recipe.values]]))
+    headers = {delimiter: _header(first, delimiter) for delimiter in DELIMITERS}
+    delimiter = max(DELIMITERS, key=lambda d: sum(name in headers[d] for name in needed))
+    header = headers[delimiter]
+    for name in needed:
+        if name not in header:
+            raise UsageError(
+                f"{where}: no column `{name}`; the header names {', '.join(header) or 'nothing'}"
+            )
+        if header.count(name) > 1:
+            raise UsageError(f"{where}: the header names column `{name}` more than once")
+    return header, csv.reader(rows, delimiter=delimiter)
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
 
 
 def _rows(reader: Any, where: str) -> Iterator[tuple[int, list[str]]]:

@@ -181,8 +181,8 @@ def _more_on_pages(report: Report) -> str:
         parts.append(f"{figures.pages_per_fault:.2f} a fault that paged")
     if figures.precision is not None:
         parts.append(f"{figures.precision:.1%} of the incidents that paged found a fault")
-    if figures.clean_pages_per_30d is not None:
-        parts.append(f"{figures.clean_pages_per_30d:.2f} in 30 clean days")
+    if report.counts.clean_ms:
+        parts.append(f"{report.counts.clean_pages} in {_duration(report.counts.clean_ms)} of clean time")
     return "".join(f"; {part}" for part in parts)
 
 

@@ -70,8 +70,9 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of fault. `prior` is the chance that a given entity has it when something is amiss.
 
     reason: what is wrong, empty where the strongest signal says it. collective: signal families whose joint
-    appearance on most members is page evidence though no single one is. change_nats: how much a change at
-    the cause just before speaks for it. needs_change: it exists only beside such a change.
+    appearance on most members is page evidence though no single one is. only: patterns of the ids that may
+    be the cause. change_nats: how much a change at the cause just before speaks for it, fading over
+    change_fade. needs_change: it exists only beside such a change.
     """
 
     name: str
@@ -89,6 +90,7 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only: tuple[str, ...] = ()
     collective: tuple[str, ...] = ()
     change_nats: float = 4.0
+    change_fade: str = "2h"
     needs_change: bool = False
 
     @property
@@ -237,6 +239,10 @@ def _fault_problems(
     wanted = {"page": ("critical", "error"), "ticket": ("warning",)}.get(fault.pages, ("info",))
     if fault.severity not in wanted:
         problems.append(f"severity: a {fault.pages} is {' or '.join(wanted)}, not {fault.severity}")
+    try:
+        duration_ms(fault.change_fade)
+    except ValueError as error:
+        problems.append(f"change_fade: {error}")
     try:
         (fault.summary + fault.first_query).format(entity="", start=0, end=0, reason="")
     except (KeyError, IndexError, ValueError) as error:

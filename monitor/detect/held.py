@@ -36,6 +36,11 @@ class Held:
         self.resize, self.to_state = self.columns.resize, self.columns.to_state
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes the last points take."""
+        return self.columns.nbytes
+
+    @property
     def rhythm(self) -> Floats:
         """The usual gap between points in ms, 0 where only one was seen."""
         return self.columns["rhythm"].astype(np.float64)

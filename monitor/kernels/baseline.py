@@ -124,6 +124,10 @@ class Baseline:
         self._columns["spread"][rows] += (gain * (capped - self._columns["spread"][rows])).astype(np.float32)
         self._columns["spread_points"][rows] = k
 
+    def credit(self, rows: Bools, ms: int) -> None:
+        """Count `ms` as learnt already, where other parameters of the row took that time."""
+        self._columns["learnt"][:, rows] = np.maximum(self._columns["learnt"][:, rows], ms)
+
     def to_state(self) -> dict[str, Any]:
         """Return a copy of the state."""
         return self._columns.to_state()

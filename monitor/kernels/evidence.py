@@ -60,7 +60,8 @@ class Evidence:
         self._rings.resize(moved, n)
         cells = np.arange(K * 2)
         self._tails.resize(
-            np.where(pools_moved[:, None] >= 0, pools_moved[:, None] * K * 2 + cells, -1).ravel(), pools * K * 2
+            np.where(pools_moved[:, None] >= 0, pools_moved[:, None] * K * 2 + cells, -1).ravel(),
+            pools * K * 2,
         )
         for name in ("_size", "_seen"):
             fresh = np.zeros((pools, K))

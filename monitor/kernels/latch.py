@@ -64,7 +64,12 @@ class Latch:
         return on
 
     def step(
-        self, scored: Scored, bad: Bad, judged: Bools, levels: tuple[Floats, float], when: tuple[int, Ints, Floats]
+        self,
+        scored: Scored,
+        bad: Bad,
+        judged: Bools,
+        levels: tuple[Floats, float],
+        when: tuple[int, Ints, Floats],
     ) -> tuple[Ints, Ints]:
         """Take a round of evidence; return the rows (raised, cleared), ascending.
 
@@ -83,7 +88,9 @@ class Latch:
         rows = np.flatnonzero(self.on & fresh[0])
         held = self.columns["held"]
         held[:, rows] = np.where(fresh[:, rows], nats[:, rows], held[:, rows])
-        self.columns["score"][rows] = np.maximum(self.columns["score"][rows], held[:, rows].max(axis=0, initial=0))
+        self.columns["score"][rows] = np.maximum(
+            self.columns["score"][rows], held[:, rows].max(axis=0, initial=0)
+        )
         counts = np.arange(len(SCALES))[:, None] <= self.columns["scale"][rows]
         calm = (np.where(counts, held[:, rows], 0.0) < clear_level).all(axis=0)
         self.columns["calm"][rows] = np.where(calm, self.columns["calm"][rows] + 1, 0)

@@ -60,7 +60,9 @@ class Rings:
         fresh[0, rows] = True
         count[rows] += 1
         value = means[0, rows]
-        for level, (ring, step) in enumerate(zip(("points", "sixes", "blocks"), SCALES, strict=False), start=1):
+        for level, (ring, step) in enumerate(
+            zip(("points", "sixes", "blocks"), SCALES, strict=False), start=1
+        ):
             self._columns[ring][(count[rows] // step - 1) % _SIX, rows] = value
             full = count[rows] >= step * _SIX
             value = self._columns[ring][:, rows].sum(axis=0) / np.float32(_SIX)

@@ -79,7 +79,9 @@ class Tails:
         n = self._counts.sum(axis=1)
         t = self._u + np.maximum(levels[:, None] - self._at_u, 0) * self._beta
         edge = np.minimum(np.ceil(t / WIDTH), BINS - 1).astype(np.int64)
-        above = np.concatenate([np.cumsum(self._counts[:, ::-1], axis=1)[:, ::-1], np.zeros((len(n), 1), int)], 1)
+        above = np.concatenate(
+            [np.cumsum(self._counts[:, ::-1], axis=1)[:, ::-1], np.zeros((len(n), 1), int)], 1
+        )
         return n * np.exp(-levels[:, None]), above[np.arange(len(n)), edge].astype(np.float64)
 
     def _fit(self) -> None:

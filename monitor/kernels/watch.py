@@ -96,9 +96,10 @@ class Watch:
         tau[pools_moved[pools_moved >= 0]] = self._tau[pools_moved >= 0]
         self._tau = tau
 
-    def restart(self, rows: Bools) -> None:
-        """Let some rows learn anew."""
+    def restart(self, rows: Bools, credit_ms: int = 0) -> None:
+        """Let some rows learn anew; `credit_ms` of their time to learn count as served."""
         self._baseline.restart(rows)
+        self._baseline.credit(rows, credit_ms)
         self._evidence.restart(rows)
         self.latch.columns.restart(rows)
 
@@ -121,7 +122,11 @@ class Watch:
             judged |= counted.fresh[0]
         self._measure_levels(rows, level, peers_ready & train)
         raised, cleared = self.latch.step(
-            scored, rows.bad, judged, (rows.raise_level, rows.clear_level), (points.end, points.ts, points.rhythm)
+            scored,
+            rows.bad,
+            judged,
+            (rows.raise_level, rows.clear_level),
+            (points.end, points.ts, points.rhythm),
         )
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
 

@@ -9,7 +9,8 @@ from monitor.adapters.lines import LineFile, recordings
 from monitor.adapters.rules import load_rules
 from monitor.adapters.statedir import StateDir, identity
 from monitor.errors import UsageError
-from monitor.pipeline import Pipeline, Setup
+from monitor.pipeline import Pipeline
+from monitor.site import Setup
 from monitor.runners.replay import Outputs, Replay
 from monitor.topology import Topology
 

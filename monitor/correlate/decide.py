@@ -1,0 +1,117 @@
+"""Why an incident pages, or does not: a pure function that returns its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.catalog import SILENCE
+from monitor.correlate.observe import PageReason
+
+if TYPE_CHECKING:
+    from monitor.correlate.cases import Case
+    from monitor.correlate.explain import Explanation
+    from monitor.types import Severity, Signal
+
+APPLICATION = "application"
+COLLECTIVE_LEAST = 4
+"""Entities that must show a collective family together to be page evidence."""
+
+SETTLE_TICKS = (2, 12)
+"""Least and most ticks to wait for the silence of others before one is named alone."""
+
+_BY_PAGING: dict[str, tuple[PageReason, Severity]] = {
+    "ticket": (PageReason.TICKET, "warning"),
+    "record": (PageReason.RECORD, "info"),
+    "none": (PageReason.EXPLAINED, "info"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PageRules:
+    """tick_ms: length of a tick. wait_ticks: how long to wait while confidence is below `confidence`."""
+
+    tick_ms: int
+    wait_ticks: int
+    confidence: float
+
+
+def page_evidence(explanation: Explanation) -> tuple[Signal, ...]:
+    """Return the signals that let an incident page: at page level or hard, and not only an application's.
+
+    A job's XIDs are its own doing, so they count only together, for kinds that say so (`collective`).
+    """
+    strong = [s for s in explanation.signals if (s.page or s.hard) and s.family != APPLICATION]
+    if strong or not explanation.fault.collective:
+        return tuple(strong)
+    together = [s for s in explanation.signals if s.family in explanation.fault.collective]
+    enough = len({s.entity for s in together}) >= COLLECTIVE_LEAST
+    return tuple(together) if enough else ()
+
+
+def severity(explanation: Explanation, *, paging: bool) -> Severity:
+    """Return how bad it is: the kind's severity where it is known well enough to page, else a ticket."""
+    if explanation.fault.pages in _BY_PAGING:
+        return _BY_PAGING[explanation.fault.pages][1]
+    return explanation.fault.severity if paging else "warning"
+
+
+def decide(
+    case: Case, explanation: Explanation, now: int, rules: PageRules, held: tuple[PageReason, str] | None
+) -> tuple[PageReason, str]:
+    """Return why an incident pages now or does not, with the numbers that decided.
+
+    held: why it must not page whatever the evidence (maintenance, a person's silence), if so.
+    """
+    fault = explanation.fault
+    if case.closed_by:
+        return PageReason.CLOSED, case.closed_by
+    if fault.pages in _BY_PAGING:
+        return _BY_PAGING[fault.pages][0], fault.name
+    evidence = page_evidence(explanation)
+    if not evidence and not case.pages:
+        strongest = max((s.score for s in explanation.signals), default=0.0)
+        return PageReason.WEAK, f"strongest signal {strongest:.1f} nats, none at page level"
+    if held is not None:
+        return held
+    if not case.pages:
+        return _first(case, explanation, evidence, now, rules)
+    return _again(case, explanation, now, rules)
+
+
+def _first(
+    case: Case, explanation: Explanation, evidence: tuple[Signal, ...], now: int, rules: PageRules
+) -> tuple[PageReason, str]:
+    ready = now if case.ready_at is None else case.ready_at
+    settle = _settle_ms(evidence, rules.tick_ms)
+    if now < ready + settle:
+        return PageReason.SETTLING, f"until {ready + settle}"
+    at_once = explanation.fault.severity == "critical" or any(s.hard for s in evidence)
+    if not at_once and _unclear(explanation, now, ready, rules):
+        return PageReason.WAITING, f"confidence {explanation.confidence:.2f} < {rules.confidence:g}"
+    return PageReason.PAGED, f"confidence {explanation.confidence:.2f}, {len(evidence)} signals at page level"
+
+
+def _again(case: Case, explanation: Explanation, now: int, rules: PageRules) -> tuple[PageReason, str]:
+    if explanation.fault.severity == "critical" and not case.paged_critical:
+        return PageReason.PAGED_CRITICAL, explanation.fault.name
+    if case.owner not in case.paged_owners and not _unclear(explanation, now, case.cause_at, rules):
+        return PageReason.PAGED_OWNER, f"{case.owner} after {', '.join(case.paged_owners)}"
+    return PageReason.ALREADY_PAGED, f"pages: {case.pages}"
+
+
+def _unclear(explanation: Explanation, now: int, since: int, rules: PageRules) -> bool:
+    waited = now - since >= rules.wait_ticks * rules.tick_ms
+    return explanation.confidence < rules.confidence and not waited
+
+
+def _settle_ms(evidence: tuple[Signal, ...], tick_ms: int) -> int:
+    """Return how long to wait for further silences: one rhythm, since sources report at different moments.
+
+    A source is silent after three times its rhythm, so a third of what it took to notice is the rhythm.
+    """
+    if not evidence or any(s.family != SILENCE for s in evidence):
+        return 0
+    least, most = SETTLE_TICKS
+    rhythm = max(s.raised_at - s.since for s in evidence) // 3
+    return min(max(rhythm, least * tick_ms), most * tick_ms)

@@ -1,0 +1,193 @@
+"""From hypotheses to explanations: the set of causes, the belief in each, and who shows what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.catalog import SILENCE
+from monitor.correlate.search import best_set
+from monitor.topology import canonical_kind
+
+if TYPE_CHECKING:
+    from monitor.correlate.cells import CellKey
+    from monitor.correlate.evidence import Evidence
+    from monitor.correlate.faults import FaultBook, FaultKind
+    from monitor.correlate.hypotheses import Hypotheses
+    from monitor.types import Bools, Floats, Ints, Signal
+
+CANDIDATES = 20
+"""Causes among which the belief is shared, beside `none of these`."""
+
+_CARRIERS = ("rack", "row", "facility", "cdu", "pdu", "chiller", "switch", "fabric", "port")
+_BOXES = ("node", "rack")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One cause of a tick with all that it explains.
+
+    candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own is `confidence`. cells:
+    keys of the cells, sorted. signals: those of the cells. affected: ids of those who show it or are silent
+    because of it, sorted. nats: worth of its evidence less its cost.
+    """
+
+    entity: str
+    index: int
+    fault: FaultKind
+    onset: int
+    confidence: float
+    candidates: tuple[tuple[str, int, float], ...]
+    cells: tuple[CellKey, ...]
+    signals: tuple[Signal, ...]
+    affected: tuple[str, ...]
+    nats: float
+
+    @property
+    def reason(self) -> str:
+        """What is wrong: the fault kind's reason, else that of the strongest signal."""
+        return self.fault.reason or max(self.signals, key=lambda s: (s.page or s.hard, s.score)).reason
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a tick's evidence was read as: the explanations, and the cells that no cause explains."""
+
+    explanations: tuple[Explanation, ...]
+    loose: Ints
+
+
+def explain(evidence: Evidence, book: FaultBook, found: Hypotheses) -> Reading:
+    """Choose the causes and share out the evidence among them."""
+    chosen = best_set(found.cost, found.cover, evidence.unit_weight)
+    value = found.value(evidence.unit_weight)
+    chosen = chosen[np.lexsort((chosen, -value[chosen]))]
+    owner = _owners(evidence, found, chosen)
+    believed = _Belief(evidence, found, chosen)
+    explanations = [
+        _explanation(evidence, book, found, believed, int(number), np.flatnonzero(owner == k))
+        for k, number in enumerate(chosen.tolist())
+    ]
+    kept = [explanation for explanation in explanations if explanation.cells]
+    return Reading(tuple(kept), np.flatnonzero((owner < 0) & evidence.live))
+
+
+def _owners(evidence: Evidence, found: Hypotheses, chosen: Ints) -> Ints:
+    """Return for each cell which of the chosen explains it, the strongest first, else -1; shape (C,)."""
+    of_unit = np.full(len(evidence.block), -1, np.int64)
+    for k in range(len(chosen) - 1, -1, -1):
+        row = chosen[k]
+        of_unit[found.cover.indices[found.cover.indptr[row] : found.cover.indptr[row + 1]]] = k
+    owner = np.where(evidence.live, of_unit[evidence.unit], -1) if len(of_unit) else np.full(0, -1, np.int64)
+    derived = np.flatnonzero(~evidence.live & (evidence.follows >= 0))
+    leader = evidence.follows[derived]
+    for _ in range(8):
+        onward = (evidence.follows[leader] >= 0) & ~evidence.live[leader]
+        leader = np.where(onward, evidence.follows[leader], leader)
+    owner[derived] = owner[leader]
+    return owner
+
+
+class _Belief:
+    """Posterior of each cause among those that could explain the same evidence."""
+
+    def __init__(self, evidence: Evidence, found: Hypotheses, chosen: Ints) -> None:
+        self._found, self._weights = found, evidence.unit_weight
+        self._times = np.zeros(len(evidence.block), np.int64)
+        np.add.at(self._times, found.cover[chosen].indices, 1)
+        self._by_unit = found.cover.tocsc()
+
+    def around(self, number: int) -> list[tuple[int, int, float]]:
+        """Return (entity, fault, share) of the first candidates for what `number` alone explains, the best first.
+
+        The shares of one entity's fault kinds are added; with `none of these` they sum to 1.
+        """
+        cover = self._found.cover
+        units = cover.indices[cover.indptr[number] : cover.indptr[number + 1]]
+        weights = np.where(self._times == 0, self._weights, 0.0)
+        weights[units] = np.where(self._times[units] <= 1, self._weights[units], 0.0)
+        rivals = np.unique(self._by_unit[:, units].indices)
+        value = cover[rivals] @ weights + self._found.cost[rivals]
+        first = np.lexsort((rivals, -value))[:CANDIDATES]
+        shares = _softmax(np.append(value[first], 0.0))[:-1]
+        total: dict[int, tuple[int, float]] = {}
+        numbers = rivals[first]
+        for entity, fault, share in zip(
+            self._found.entity[numbers].tolist(), self._found.fault[numbers].tolist(), shares.tolist(), strict=True
+        ):
+            best, sum_ = total.get(entity, (fault, 0.0))
+            total[entity] = (best, sum_ + share)
+        told = [(entity, fault, share) for entity, (fault, share) in total.items()]
+        return sorted(told, key=lambda item: (-item[2], item[0]))
+
+
+def _softmax(nats: Floats) -> Floats:
+    shares = np.exp(nats - nats.max())
+    result: Floats = shares / shares.sum()
+    return result
+
+
+def _explanation(
+    evidence: Evidence, book: FaultBook, found: Hypotheses, believed: _Belief, number: int, cells: Ints
+) -> Explanation:
+    ids = evidence.relations.graph.ids
+    entity = int(found.entity[number])
+    shares = believed.around(number)
+    units = np.unique(evidence.unit[cells[evidence.live[cells]]])
+    chosen = np.zeros(len(evidence.cells), bool)
+    chosen[cells] = True
+    keys = sorted(evidence.cells.keys[cell] for cell in cells.tolist())
+    signals = np.flatnonzero(chosen[evidence.cells.of_signal]).tolist()
+    return Explanation(
+        entity=ids[entity],
+        index=entity,
+        fault=book.faults[int(found.fault[number])],
+        onset=int(min(evidence.cells.since[cells].min(initial=found.onset[number]), found.onset[number])),
+        confidence=next(share for i, _, share in shares if i == entity),
+        candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
+        cells=tuple(keys),
+        signals=tuple([evidence.cells.signals[s] for s in signals]),
+        affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
+        nats=float(evidence.unit_weight[units].sum() + found.cost[number]),
+    )
+
+
+def _affected(evidence: Evidence, cause: int, cells: Ints) -> Ints:
+    """Return who shows it: not what merely carries the load, nor other jobs' members that wait."""
+    relations = evidence.relations
+    kind = (canonical_kind(relations.graph.kinds[cause]),)
+    row = int(np.searchsorted(relations.of(kind), cause))
+    near = np.zeros(relations.n, bool)
+    near[relations.reach(cause)] = True
+    near[relations.matrix("beneath", kind, ())[[row]].indices] = True
+    near[cause] = True
+    above = relations.matrix("carriers", kind, _CARRIERS)[[row]].indices
+    excluded = np.zeros(relations.n, bool)
+    excluded[above] = True
+    excluded &= ~near
+    block = np.where(evidence.live[cells], evidence.block[evidence.unit[cells]], -1)
+    entity = evidence.cells.entity[cells]
+    shown = ((block < 0) | (block == cause) | near[entity]) & ~excluded[entity]
+    shown &= ~(evidence.cells.group[cells] & ~near[entity])
+    hit = np.zeros(relations.n, bool)
+    hit[entity[shown]] = True
+    silent = shown & (evidence.cells.family[cells] == evidence.families.index(SILENCE))
+    for i in entity[silent].tolist():
+        inside = relations.graph.descendants(i)
+        hit[inside[evidence.observation.reporting[inside]]] = True
+    return np.flatnonzero(hit | _boxes(relations.graph.parent, relations.mask(_BOXES) & near, hit))
+
+
+def _boxes(parent: Ints, able: Bools, hit: Bools) -> Bools:
+    """Return the nodes and racks of which half the children show it."""
+    boxes = np.zeros(len(hit), bool)
+    inside = np.flatnonzero(parent >= 0)
+    children = np.maximum(np.bincount(parent[inside], minlength=len(hit)), 1)
+    for _ in range(2):
+        counts = np.bincount(parent[inside], weights=(hit | boxes)[inside], minlength=len(hit))
+        boxes |= able & (2 * counts >= children) & (counts > 0)
+    return boxes
+
+

@@ -1,0 +1,243 @@
+"""Hypotheses: which entity may have which fault, what it would explain, and what speaks against it.
+
+score = ln(prior) + change + sum over core and expected terms of
+        ln mean over q of exp(H ln(q / f) + Q ln((1 - q) / (1 - f))),
+
+with H hot and Q quiet entities of the footprint, f the share of hot ones in healthy time, and each of the
+logarithms clipped to [-3, 7]. It is kept in two parts, so that sets of causes can be searched: what a
+hypothesis explains is the weight of its units, counted once for a whole set; the rest is its `cost`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from monitor.correlate.evidence import CLIP, RATE_FLOOR, weight
+from monitor.correlate.faults import ANY
+from monitor.correlate.footprints import Footprints
+from monitor.units import HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from monitor.correlate.changes import ChangeLog
+    from monitor.correlate.evidence import Evidence
+    from monitor.correlate.faults import FaultBook, FaultKind, Term
+    from monitor.types import Bools, Floats, Ints
+
+ONSET_SPREAD_MS = HOUR
+"""Core signs that began this long before the median one belong to something else."""
+
+SLACK_MS = 10 * MINUTE
+"""How far a remote effect may seem to begin before its cause, since onsets are estimates."""
+
+_REMOTE = frozenset({"victims", "workload", "carriers"})
+_STANDING_NATS = 2.0
+_SIZE_NATS = 1e-3  # of equal causes, the one with less beneath it is named
+
+
+@dataclass(frozen=True, slots=True)
+class Hypotheses:
+    """H hypotheses over U units.
+
+    entity: index of the cause, (H,). fault: index in the book, (H,). cost: nats, (H,). cover: CSR (H, U) of
+    ones, what it explains. onset: when it began, ms, (H,).
+    """
+
+    entity: Ints
+    fault: Ints
+    cost: Floats
+    cover: sparse.csr_array
+    onset: Ints
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    def value(self, weights: Floats) -> Floats:
+        """Return the score of each alone, in nats, shape (H,)."""
+        value: Floats = self.cover @ weights + self.cost
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known before the evidence of a tick: rates of hot cells by family, changes, open incidents.
+
+    standing: when the cause of each open incident began and was found, by (entity id, fault name). It has
+    a small advantage, against flapping; and when its core is hot no more it still explains its effects.
+    """
+
+    rates: Floats
+    changes: ChangeLog
+    standing: dict[tuple[str, str], tuple[int, int]]
+
+
+def propose(evidence: Evidence, book: FaultBook, prior: Prior) -> Hypotheses:
+    """Return every hypothesis with something hot in its core, in the order of the book and of entities."""
+    footprints = Footprints(evidence)
+    parts = []
+    for number, fault in enumerate(book.faults):
+        draft = _Draft(evidence, footprints, fault, prior)
+        if draft.rows.size:
+            parts.append(draft.finish(number))
+    empty = sparse.csr_array((0, len(evidence.block)), dtype=np.int64)
+    none = np.empty(0, np.int64)
+    return Hypotheses(
+        np.concatenate([none, *[part.entity for part in parts]]),
+        np.concatenate([none, *[part.fault for part in parts]]),
+        np.concatenate([np.empty(0), *[part.cost for part in parts]]),
+        sparse.csr_array(sparse.vstack([empty, *[part.cover for part in parts]], format="csr")),
+        np.concatenate([none, *[part.onset for part in parts]]),
+    )
+
+
+class _Draft:
+    """The hypotheses of one fault kind while they are being scored. R rows have a hot core."""
+
+    def __init__(
+        self, evidence: Evidence, footprints: Footprints, fault: FaultKind, prior: Prior
+    ) -> None:
+        self._evidence, self._footprints, self._fault, self._prior = evidence, footprints, fault, prior
+        self._entity = evidence.relations.of(fault.cause)
+        core = [footprints.hits(fault.cause, term) for term in fault.footprint if term.role == "core"]
+        self._core = [hits for hits in core if hits is not None]
+        index = evidence.relations.graph.index
+        standing = [
+            (index[entity], times)
+            for (entity, name), times in prior.standing.items()
+            if name == fault.name and entity in index
+        ]
+        self._standing = {int(np.searchsorted(self._entity, i)): times for i, times in standing}
+        self.rows = self._find_rows()
+        self._faded = self._find_faded()
+
+    def _find_rows(self) -> Ints:
+        hot = np.zeros(len(self._entity), bool)
+        for hits in self._core:
+            hot |= np.diff(hits.indptr) > 0
+        hot[list(self._standing)] = True
+        rows = np.flatnonzero(hot)
+        if not self._fault.only:
+            return rows
+        ids = self._evidence.relations.graph.ids
+        named = [any(fnmatch.fnmatchcase(ids[i], p) for p in self._fault.only) for i in self._entity[rows].tolist()]
+        return rows[np.array(named, bool)]
+
+    def _find_faded(self) -> Bools:
+        hot = np.zeros(len(self.rows), bool)
+        for hits in self._core:
+            hot |= np.diff(hits.indptr)[self.rows] > 0
+        return ~hot
+
+    def finish(self, number: int) -> Hypotheses:
+        """Score the rows and gather what they explain."""
+        fault, relations = self._fault, self._evidence.relations
+        entity = self._entity[self.rows]
+        first, onset, last = self._onsets()
+        ids = [relations.graph.ids[i] for i in entity.tolist()]
+        change, possible = self._prior.changes.nats(fault, ids, onset)
+        standing = _STANDING_NATS * np.isin(self.rows, list(self._standing))
+        cost = fault.log_prior + change + standing - _SIZE_NATS * np.log1p(relations.size[entity])
+        cover = sparse.csr_array((len(entity), len(self._evidence.block)), dtype=np.int64)
+        for term in fault.footprint:
+            since, until = _window(term, first, onset, last)
+            taken, units = self._take(term, since, until)
+            cover = cover if units is None else cover + units
+            if term.role != "side":
+                cost = cost + self._against(term, taken, onset) * ~self._faded
+        kept = np.flatnonzero(possible | self._faded)
+        whole = self._footprints.whole(cover)
+        return Hypotheses(entity[kept], np.full(len(kept), number), cost[kept], whole[kept], onset[kept])
+
+    def _onsets(self) -> tuple[Ints, Ints, Ints]:
+        """Return the first, the median and the last onset of the core signs of each row.
+
+        Signs much older than the median are left out of the first. Where the core is hot no more, they are
+        the incident's own times.
+        """
+        size = len(self.rows)
+        empty = sparse.csr_array((size, len(self._evidence.cells)), dtype=np.int64)
+        core = sparse.coo_array(sum((hits[self.rows] for hits in self._core), empty))
+        since = self._evidence.cells.since[core.col]
+        order = np.lexsort((since, core.row))
+        row, since = core.row[order], since[order]
+        counts = np.bincount(row, minlength=size)
+        start = np.cumsum(counts) - counts
+        onset, last = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        hot = np.flatnonzero(counts)
+        onset[hot] = since[(start + (counts - 1) // 2)[hot]]
+        last[hot] = since[(start + counts - 1)[hot]]
+        first = onset.copy()
+        fresh = since >= onset[row] - ONSET_SPREAD_MS
+        np.minimum.at(first, row[fresh], since[fresh])
+        for i in np.flatnonzero(self._faded).tolist():
+            first[i], last[i] = self._standing[int(self.rows[i])]
+            onset[i] = first[i]
+        return first, onset, last
+
+    def _take(
+        self, term: Term, since: Ints, until: Ints
+    ) -> tuple[sparse.csr_array | None, sparse.csr_array | None]:
+        """Return the cells and the units that a term explains, within its time: (R, C) and (R, U)."""
+        blocks = self._footprints.blocks(self._fault.cause, term)
+        if blocks is not None:
+            return None, _in_time(blocks[self.rows], self._evidence.unit_since, since, until)
+        hits = self._footprints.hits(self._fault.cause, term)
+        if hits is None:
+            return None, None
+        taken = _in_time(hits[self.rows], self._evidence.cells.since, since, until)
+        return taken, self._footprints.to_units(taken)
+
+    def _against(self, term: Term, taken: sparse.csr_array | None, onset: Ints) -> Floats:
+        """Return the score of a term less the weight of what it explains, in nats: what is quiet against it."""
+        total = np.zeros(len(self.rows))
+        late_enough = self._evidence.observation.end - onset >= (term.lag_ms or 0)
+        for family, _ in term.signs:
+            if family == ANY:
+                continue
+            hot = np.zeros(len(self.rows))
+            if taken is not None:
+                hot = taken @ self._footprints.in_family(family).astype(np.float64)
+            quiet = self._footprints.quiet(self._fault.cause, term, family)[self.rows] * late_enough
+            rate = float(self._prior.rates[self._evidence.families.index(family)])
+            total += mean_evidence(hot, quiet, term.q, rate) - hot * weight(np.array(rate))
+        return total
+
+
+def mean_evidence(hot: Floats, quiet: Floats, chances: tuple[float, ...], rate: float) -> Floats:
+    """Return ln mean over q of exp(H ln(q / f) + Q ln((1 - q) / (1 - f))), the logarithms clipped, in nats.
+
+    >>> mean_evidence(np.array([0.0]), np.array([2.0]), (0.5,), 1e-4).round(3).tolist()
+    [-1.386]
+    """
+    q = np.array(chances)
+    f = max(rate, RATE_FLOOR)
+    for_it = np.clip(np.log(q / f), *CLIP)
+    against = np.clip(np.log((1 - q) / (1 - f)), *CLIP)
+    nats = np.multiply.outer(hot, for_it) + np.multiply.outer(quiet, against)
+    top = nats.max(axis=1)
+    mean: Floats = top + np.log(np.mean(np.exp(nats - top[:, None]), axis=1))
+    return mean
+
+
+def _window(term: Term, first: Ints, onset: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """Return when effects of a term may begin, [since, until] in ms."""
+    if term.role == "core":
+        since = onset - ONSET_SPREAD_MS
+    else:
+        since = first - (SLACK_MS if term.at in _REMOTE else ONSET_SPREAD_MS)
+    lag = term.lag_ms if term.role == "side" else None
+    until = np.full(len(last), np.iinfo(np.int64).max) if lag is None else last + lag
+    return since, until
+
+
+def _in_time(hits: sparse.csr_array, began: Ints, since: Ints, until: Ints) -> sparse.csr_array:
+    """Keep what began in time."""
+    hits = hits.tocsr()
+    row = np.repeat(np.arange(hits.shape[0]), np.diff(hits.indptr))
+    when = began[hits.indices]
+    kept: Bools = (when >= since[row]) & (when <= until[row])
+    return sparse.csr_array((hits.data[kept], (row[kept], hits.indices[kept])), shape=hits.shape)

@@ -1,0 +1,171 @@
+"""The cheapest set of causes: one local search over hypotheses (docs/correlation.md).
+
+A set S is worth the sum of its costs plus the weights of all units that one of it covers, each counted once.
+Coverage is submodular, so what a hypothesis is worth alone bounds what it can add to any set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from monitor.types import Floats, Ints
+
+_EPSILON = 1e-9
+_MAX_MOVES = 10_000
+_ATTEMPTS = 32
+
+
+def worth(chosen: Ints, cost: Floats, cover: sparse.csr_array, weights: Floats) -> float:
+    """Return the worth of a set of hypotheses, in nats."""
+    covered = np.unique(cover[chosen].indices) if len(chosen) else np.empty(0, np.int64)
+    return float(cost[chosen].sum() + weights[covered].sum())
+
+
+def best_set(cost: Floats, cover: sparse.csr_array, weights: Floats) -> Ints:
+    """Return the hypotheses, ascending, of a set that no move improves.
+
+    cost: nats, (H,). cover: CSR of ones, (H, U). weights: nats, (U,), not negative. Moves: add one and leave
+    out all that it makes superfluous (add, swap, merge), drop one, replace one by several (split). Ties go
+    to the lower number.
+    """
+    search = _Search(cost, cover, weights)
+    search.climb()
+    while search.split():
+        search.climb()
+    return search.chosen
+
+
+class _Search:
+    """A set of hypotheses under improvement. `times` counts how many of it cover each unit, shape (U,)."""
+
+    def __init__(self, cost: Floats, cover: sparse.csr_array, weights: Floats) -> None:
+        self.alone = cover @ weights + cost
+        able = np.flatnonzero(self.alone > _EPSILON)
+        self._able = able
+        self._cost, self._cover, self._weights = cost[able], cover[able], weights
+        self._row = np.repeat(np.arange(len(able)), np.diff(self._cover.indptr))
+        self._unit = self._cover.indices.astype(np.int64)
+        self._within = np.zeros(len(able), bool)
+        self._times = np.zeros(len(weights), np.int64)
+
+    @property
+    def chosen(self) -> Ints:
+        return self._able[np.flatnonzero(self._within)]
+
+    def climb(self, barred: int = -1) -> None:
+        """Add, swap, merge and drop until nothing improves."""
+        for _ in range(_MAX_MOVES):
+            gain, ousted = self._moves()
+            if barred >= 0:
+                gain[barred] = -np.inf
+            if not self._apply(gain, ousted):
+                return
+
+    def split(self) -> bool:
+        """Replace one of the set by what explains its part better without it; True if one was."""
+        for number in self._splittable().tolist():
+            before, within, times = self._worth(), self._within.copy(), self._times.copy()
+            self._remove(number)
+            self.climb(barred=number)
+            if self._worth() > before + _EPSILON:
+                return True
+            self._within, self._times = within, times
+        return False
+
+    def _splittable(self) -> Ints:
+        """Return those of the set whose units two others could conceivably explain for less."""
+        numbers = np.flatnonzero(self._within)
+        best = np.full(len(self._weights), -np.inf)
+        np.maximum.at(best, self._unit, self._cost[self._row])
+        other = np.full(len(self._cost), -np.inf)
+        np.maximum.at(other, self._row, best[self._unit])
+        units = np.diff(self._cover.indptr)
+        hopeful = (units[numbers] > 1) & (2 * other[numbers] > self._cost[numbers])
+        return numbers[hopeful]
+
+    def _worth(self) -> float:
+        return float(self._cost[self._within].sum() + self._weights[self._times > 0].sum())
+
+    def _own(self) -> Floats:
+        """Return what each of the set alone contributes to it, in nats; 0 for the others."""
+        sole = self._weights * (self._times == 1)
+        own = np.bincount(self._row, sole[self._unit], len(self._cost)) + self._cost
+        return np.where(self._within, own, 0.0)
+
+    def _moves(self) -> tuple[Floats, sparse.csr_array]:
+        """Return what adding each would gain with all that it ousts left out, and whom it ousts, (H, H).
+
+        One of the set is ousted where its own contribution, less what the new one covers too, is negative.
+        """
+        free = self._weights * (self._times == 0)
+        gain = np.bincount(self._row, free[self._unit], len(self._cost)) + self._cost
+        gain[self._within] = -np.inf
+        own = self._own()
+        shared = self._shared()
+        left = own[shared.col] - shared.data
+        ousts = (left < -_EPSILON) & ~self._within[shared.row]
+        np.add.at(gain, shared.row[ousts], -left[ousts])
+        pairs = (np.ones(int(ousts.sum()), np.int64), (shared.row[ousts], shared.col[ousts]))
+        return gain, sparse.csr_array(pairs, shape=(len(self._cost), len(self._cost)))
+
+    def _shared(self) -> sparse.coo_array:
+        """Return the weight of units that each has in common with one of the set, which alone covers them."""
+        inside = self._within[self._row] & (self._times[self._unit] == 1)
+        owner = np.full(len(self._weights), -1, np.int64)
+        owner[self._unit[inside]] = self._row[inside]
+        held = owner[self._unit]
+        kept = held >= 0
+        entries = (self._weights[self._unit[kept]], (self._row[kept], held[kept]))
+        size = len(self._cost)
+        return sparse.coo_array(sparse.csr_array(entries, shape=(size, size)))
+
+    def _apply(self, gain: Floats, ousted: sparse.csr_array) -> bool:
+        """Make the best moves that do not touch each other's units; False if none improves."""
+        order = np.argsort(-gain, kind="stable")
+        order = order[gain[order] > _EPSILON]
+        attempts = [order.tolist(), *[[number] for number in order[:_ATTEMPTS].tolist()]]
+        return bool(order.size) and any(self._try(numbers, ousted) for numbers in attempts)
+
+    def _try(self, numbers: list[int], ousted: sparse.csr_array) -> bool:
+        """Make these moves, in order, as far as they do not touch; take them back if they do not improve."""
+        before, within, times = self._worth(), self._within.copy(), self._times.copy()
+        touched = np.zeros(len(self._weights), bool)
+        for number in numbers:
+            out = np.sort(ousted.indices[ousted.indptr[number] : ousted.indptr[number + 1]]).tolist()
+            if any(touched[self._units(k)].any() for k in (number, *out)):
+                continue
+            for k in (number, *out):
+                touched[self._units(k)] = True
+            for k in out:
+                self._remove(k)
+            self._add(number)
+        self._drop()
+        if self._worth() > before + _EPSILON:
+            return True
+        self._within, self._times = within, times
+        return False
+
+    def _drop(self) -> None:
+        """Drop the least useful of the set until all are useful."""
+        while True:
+            own = np.where(self._within, self._own(), np.inf)
+            worst = int(np.argmin(own)) if own.size else 0
+            if not own.size or own[worst] >= -_EPSILON:
+                return
+            self._remove(worst)
+
+    def _units(self, number: int) -> Ints:
+        return self._unit[self._cover.indptr[number] : self._cover.indptr[number + 1]]
+
+    def _add(self, number: int) -> None:
+        self._within[number] = True
+        self._times[self._units(number)] += 1
+
+    def _remove(self, number: int) -> None:
+        self._within[number] = False
+        self._times[self._units(number)] -= 1
+

@@ -1,0 +1,166 @@
+"""What is told about a cause, in plain words: what speaks for it and what against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.catalog import SILENCE
+from monitor.correlate.faults import ANY
+from monitor.correlate.footprints import Footprints
+from monitor.topology import canonical_kind
+from monitor.types import Candidate, Change
+
+if TYPE_CHECKING:
+    from monitor.correlate.changes import ChangeLog
+    from monitor.correlate.evidence import Evidence
+    from monitor.correlate.explain import Explanation
+    from monitor.correlate.faults import FaultBook, FaultKind, Term
+    from monitor.types import Ints, Signal
+
+TOLD = 5
+"""Candidates that are listed."""
+
+_SIGN_WORD = {1: " up", -1: " down", 0: ""}
+
+
+class Words:
+    """Tells about the evidence of one tick."""
+
+    def __init__(self, evidence: Evidence, book: FaultBook, changes: ChangeLog, lookback_ms: int) -> None:
+        self._evidence, self._book, self._changes = evidence, book, changes
+        self._footprints = Footprints(evidence)
+        self._lookback_ms = lookback_ms
+
+    def candidates(self, explanation: Explanation) -> tuple[Candidate, ...]:
+        """Return the causes considered, the likeliest first, each with its evidence."""
+        told = []
+        for entity, fault, share in explanation.candidates[:TOLD]:
+            kind = explanation.fault if entity == explanation.entity else self._book.faults[fault]
+            lines = self.evidence_for(self._evidence.relations.graph.index[entity], kind)
+            told.append(Candidate(entity, round(share, 6), lines))
+        return tuple(told)
+
+    def explanation(self, explanation: Explanation, changes: tuple[Change, ...]) -> str:
+        """Return the cause in a sentence or two."""
+        text = explanation.fault.summary.format(entity=explanation.entity, reason=explanation.reason.replace("_", " "))
+        lines = list(self.evidence_for(explanation.index, explanation.fault)[:4])
+        lines += [f"{_change(change)} {_ago(explanation.onset - change.ts)}" for change in changes[:1]]
+        return f"{text}: {'; '.join(lines)}." if lines else f"{text}."
+
+    def changes(self, explanation: Explanation) -> tuple[Change, ...]:
+        """Return the changes at the cause that may have to do with it, the latest first."""
+        return self._changes.before(explanation.entity, explanation.onset, self._lookback_ms)
+
+    def evidence_for(self, entity: int, fault: FaultKind) -> tuple[str, ...]:
+        """Return what speaks for and against a fault at an entity, one line for each thing seen."""
+        row = int(np.searchsorted(self._evidence.relations.of(fault.cause), entity))
+        lines: list[str] = []
+        for term in fault.footprint:
+            for family, sign in term.signs:
+                lines += self._lines(entity, row, fault, term, family, sign)
+        return tuple(dict.fromkeys(lines))
+
+    def _lines(self, entity: int, row: int, fault: FaultKind, term: Term, family: str, sign: int) -> list[str]:
+        hot = self._hot(row, fault, term, family)
+        if term.at == "self":
+            return [self._own(cell) for cell in hot.tolist()] or self._own_quiet(entity, row, fault, term, family)
+        if term.at == "workload" or (not hot.size and term.role == "side"):
+            return []
+        return self._count(entity, row, fault, term, family, sign, hot)
+
+    def _hot(self, row: int, fault: FaultKind, term: Term, family: str) -> Ints:
+        hits = self._footprints.hits(fault.cause, term)
+        if hits is None:
+            return np.empty(0, np.int64)
+        cells = np.unique(hits.indices[hits.indptr[row] : hits.indptr[row + 1]]).astype(np.int64)
+        return cells if family == ANY else cells[self._footprints.in_family(family)[cells]]
+
+    def _own(self, cell: int) -> str:
+        cells = self._evidence.cells
+        signals = [cells.signals[s] for s in np.flatnonzero(cells.of_signal == cell).tolist()]
+        return _signal(max(signals, key=lambda s: (s.page or s.hard, s.score)))
+
+    def _own_quiet(self, entity: int, row: int, fault: FaultKind, term: Term, family: str) -> list[str]:
+        if term.role == "side" or family == ANY or not self._footprints.quiet(fault.cause, term, family)[row]:
+            return []
+        return [f"against: {_name(family)} of {self._evidence.relations.graph.ids[entity]} is normal"]
+
+    def _count(
+        self, entity: int, row: int, fault: FaultKind, term: Term, family: str, sign: int, hot: Ints
+    ) -> list[str]:
+        ids = self._evidence.relations.graph.ids
+        quiet = 0
+        if family != ANY and term.role != "side":
+            quiet = int(self._footprints.quiet(fault.cause, term, family)[row])
+        means = self._evidence.cells.group[hot]
+        lines = [f"mean of {ids[self._evidence.cells.entity[c]]}: {_name(family)}" for c in hot[means].tolist()[:2]]
+        count = len(np.unique(self._evidence.cells.entity[hot[~means]]))
+        if not count and not quiet:
+            return lines
+        shown = "silent" if family == SILENCE else f"{_name(family)}{_SIGN_WORD[sign]}"
+        place = f"{_PLACE.get(term.at, 'at')} {ids[entity]}"
+        line = f"{count} of {count + quiet} {_kinds(term)} {place} {shown}"
+        if quiet and count:
+            line += f"; {quiet} quiet{self._where(row, fault, term, family)}"
+        return [*lines, line if count else f"against: {line}"]
+
+    def _where(self, row: int, fault: FaultKind, term: Term, family: str) -> str:
+        """Name the container of most of the quiet ones, where it is not everywhere."""
+        graph = self._evidence.relations.graph
+        matrix = self._evidence.relations.matrix(term.at, fault.cause, term.of)
+        inside = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+        quiet = inside[self._evidence.quiet(self._book.families.index(family))[inside] > 0]
+        boxes, counts = np.unique(graph.parent[quiet], return_counts=True)
+        if not boxes.size or boxes[np.argmax(counts)] < 0:
+            return ""
+        return f", {counts.max()} of them in {graph.ids[int(boxes[np.argmax(counts)])]}"
+
+
+_PLACE = {"children": "in", "descendants": "in", "beneath": "beneath", "members": "of", "carriers": "above"}
+
+
+def _signal(signal: Signal) -> str:
+    if signal.value is None or signal.expected is None:
+        return f"{signal.entity}: {signal.reason.replace('_', ' ')}"
+    return f"{signal.entity}: {signal.metric} {signal.value:.4g} where {signal.expected:.4g} was expected"
+
+
+def _name(family: str) -> str:
+    return family.replace("_", " ")
+
+
+def _kinds(term: Term) -> str:
+    return " and ".join(f"{kind}s" if kind != "facility" else "facilities" for kind in term.of)
+
+
+def _change(change: Change) -> str:
+    version = f" {change.version}" if change.version else ""
+    return f"{change.change.replace('_', ' ')}{version} ({change.summary})"
+
+
+def _ago(ms: int) -> str:
+    minutes = max(ms, 0) // 60_000
+    return f"{minutes} min before" if minutes < 180 else f"{minutes // 60} h before"
+
+
+def change_text(change: Change) -> str:
+    """Return a change as an incident lists it.
+
+    >>> change_text(Change(0, "model:m", "deployment", "v2", "routine release"))
+    'model:m deployment v2: routine release'
+    """
+    return f"{change.entity} {change.change} {change.version}: {change.summary}"
+
+
+def scale_of(entity: str) -> tuple[int, str]:
+    """Return the place of an entity among others, the biggest scales first."""
+    kind = canonical_kind(entity.partition(":")[0])
+    return (_SCALES.index(kind) if kind in _SCALES else len(_SCALES), entity)
+
+
+_SCALES = (
+    "facility", "region", "business", "portfolio", "fabric", "chiller", "row", "cdu", "pdu", "rack", "switch",
+    "job", "service", "pipeline", "feature", "model", "node", "replica", "port", "gpu", "rank",
+)  # fmt: skip

@@ -1,0 +1,191 @@
+"""What drives a metric: temperature given power, power given activity, heat in the coolant given load.
+
+A GPU that starts to work gets hot, and that is no fault. Where a metric has a driver u, what is compared
+is x - b (F u), with F a first-order lag of time constant tau (heat takes its time). b and tau are one pair
+for all the peers of a series, since physics is the same for them; a series without peers has its own.
+
+tau is one of 0, 15, 30, 45, 60, 90 and 120 s. b = S_xf / S_ff over deviations of x and of F u from their own
+slow means (20 min), which take levels out; the tau with the least unexplained share 1 - S_xf^2 / (S_xx S_ff)
+is taken. They are settled after an hour. Where less than 0.3 is explained by then (a load that never
+moved) b is 0 until it is: at most two days are waited for that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.kernels.columns import Column, Columns
+from monitor.units import DAY, HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scipy import sparse
+
+    from monitor.types import Bools, Floats, Ints
+
+DRIVERS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("gpu", "gpu_temp_celsius"): ("power_watts", "sm_active_ratio", "gpu_utilization_ratio"),
+    ("gpu", "hbm_temp_celsius"): ("power_watts", "sm_active_ratio", "gpu_utilization_ratio"),
+    ("gpu", "gpu_temp_margin_celsius"): ("power_watts", "sm_active_ratio", "gpu_utilization_ratio"),
+    ("gpu", "power_watts"): ("sm_active_ratio", "gpu_utilization_ratio"),
+    ("facility", "coolant_return_celsius"): ("power_watts",),
+    ("facility", "power_kw"): ("power_watts",),
+}
+"""Metric -> GPU metrics that drive it, the first that is measured counts. For a facility entity, the mean
+over the GPUs that it cools or feeds."""
+
+LAGS_MS = np.array([0, 15, 30, 45, 60, 90, 120]) * SECOND
+J = len(LAGS_MS)
+SETTLE_MS = HOUR
+GIVE_UP_MS = 2 * DAY
+SLOW_MS = 20 * MINUTE
+EXPLAINED = 0.3
+COVERED = 0.9
+
+
+class Drivers:
+    """The part of each series that its driver explains.
+
+    Rows are all series, fits the groups of series that share b and tau. 68 bytes a driven series.
+    """
+
+    def __init__(self) -> None:
+        self._lagged = Columns({"f": Column("f4", np.nan, J)})
+        self._slow = Columns({"x": Column("f4", np.nan), "f": Column("f4", np.nan, J)})
+        self._rows: Ints = np.empty(0, np.int64)
+        self._sums = np.zeros((2 * J + 1, 0))
+        self._learnt = np.zeros(0)
+        self._b = np.zeros(0)
+        self._lag = np.full(0, -1)
+        self._final = np.zeros(0, bool)
+        self._end = -1
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the driven series take."""
+        return self._lagged.nbytes + self._slow.nbytes
+
+    def resize(self, rows: Ints, moved: Ints, fits_moved: Ints, fits: int) -> None:
+        """Take new driven rows (ascending); series i is now `moved[i]`, fit f now `fits_moved[f]`."""
+        place = np.full(int(max(rows.max(initial=-1), moved.max(initial=-1))) + 1, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        carried = np.where(moved[self._rows] >= 0, place[moved[self._rows]], -1)
+        self._lagged.resize(carried, len(rows))
+        self._slow.resize(carried, len(rows))
+        self._rows = rows
+        kept = fits_moved >= 0
+        for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
+            old = getattr(self, name)
+            fresh = np.full(fits, fill, old.dtype)
+            fresh[fits_moved[kept]] = old[kept]
+            setattr(self, name, fresh)
+        sums = np.zeros((2 * J + 1, fits))
+        sums[:, fits_moved[kept]] = self._sums[:, kept]
+        self._sums = sums
+
+    def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints) -> tuple[Floats, Bools]:
+        """Return (explained part, fits that were settled just now); x, gap, u, fit are of the driven rows.
+
+        The part is NaN while its fit is open or the driver is not measured. u: the driver's value now.
+        """
+        dt = max(end - self._end, 0) if self._end >= 0 else 0
+        self._end = max(end, self._end)
+        f = self._lagged["f"]
+        with np.errstate(divide="ignore"):
+            alpha = 1 - np.exp(-np.where(LAGS_MS > 0, dt / np.maximum(LAGS_MS, 1), np.inf))
+        known = np.isfinite(u)
+        f[:, known] = np.where(
+            np.isnan(f[:, known]), u[known], f[:, known] + alpha[:, None] * (u[known] - f[:, known])
+        )
+        settled = self._fit(x, gap, known, fit)
+        lag = self._lag[fit]
+        part = self._b[fit] * f[np.maximum(lag, 0), np.arange(len(fit))]
+        return np.where((lag >= 0) & known, part, np.nan), settled
+
+    def _fit(self, x: Floats, gap: Ints, known: Bools, fit: Ints) -> Bools:
+        open_ = ~self._final & (self._learnt < GIVE_UP_MS)
+        if not open_.any():
+            return np.zeros(len(open_), bool)
+        rows = np.flatnonzero(np.isfinite(x) & known & open_[fit])
+        dx, df = self._deviations(rows, x, gap)
+        fits = len(self._b)
+        sums = [np.bincount(fit[rows], dx * dx, fits)]
+        sums += [np.bincount(fit[rows], dx * df[j], fits) for j in range(J)]
+        sums += [np.bincount(fit[rows], df[j] * df[j], fits) for j in range(J)]
+        self._sums += np.stack(sums)
+        most = np.zeros(fits)
+        np.maximum.at(most, fit[rows], np.minimum(gap[rows], SLOW_MS))
+        self._learnt += most
+        return self._settle()
+
+    def _deviations(self, rows: Ints, x: Floats, gap: Ints) -> tuple[Floats, Floats]:
+        """Deviations of x and F u from their slow means, which follow."""
+        slow_x, slow_f = self._slow["x"], self._slow["f"]
+        first = np.isnan(slow_x[rows])
+        slow_x[rows] = np.where(first, x[rows], slow_x[rows])
+        slow_f[:, rows] = np.where(first, self._lagged["f"][:, rows], slow_f[:, rows])
+        dx = x[rows] - slow_x[rows]
+        df = (self._lagged["f"][:, rows] - slow_f[:, rows]).astype(np.float64)
+        gain = np.minimum(gap[rows] / SLOW_MS, 1.0)
+        slow_x[rows] += gain * dx
+        slow_f[:, rows] += gain * df
+        return dx, df
+
+    def _settle(self) -> Bools:
+        """Settle the fits that are due; return those whose part changed by it."""
+        due = ~self._final & (self._learnt >= SETTLE_MS)
+        if not due.any():
+            return due
+        sxx, sxf, sff = self._sums[0], self._sums[1 : J + 1], self._sums[J + 1 :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            explained = np.nan_to_num(sxf**2 / (sxx * sff))
+            slope = np.nan_to_num(sxf / sff)
+        best = explained.argmax(axis=0)
+        line = np.arange(len(best))
+        good: Bools = due & (explained[best, line] >= EXPLAINED)
+        changed: Bools = good | (due & (self._lag < 0))
+        self._lag[changed] = best[changed]
+        self._b[good] = slope[best, line][good]
+        self._final |= good
+        return changed
+
+    def to_state(self) -> dict[str, Any]:
+        """Return a copy of the state."""
+        return {
+            "lagged": self._lagged.to_state(),
+            "slow": self._slow.to_state(),
+            "rows": self._rows.copy(),
+            "sums": self._sums.copy(),
+            "learnt": self._learnt.copy(),
+            "b": self._b.copy(),
+            "lag": self._lag.copy(),
+            "final": self._final.copy(),
+            "end": self._end,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `to_state` gave."""
+        self._lagged.restore(state["lagged"])
+        self._slow.restore(state["slow"])
+        self._rows = np.array(state["rows"], np.int64)
+        self._sums = np.array(state["sums"], np.float64).reshape(2 * J + 1, -1)
+        self._learnt, self._b = (np.array(state[k], np.float64) for k in ("learnt", "b"))
+        self._lag = np.array(state["lag"], np.int64)
+        self._final = np.array(state["final"], bool)
+        self._end = int(state["end"])
+
+
+def driver_mean(weights: sparse.csr_array, held: Floats) -> Floats:
+    """Return the mean driver of each driven row, NaN where less than 0.9 of it is measured.
+
+    weights: 0/1, shape (driven rows, S). held: the values that count now, (S,).
+    """
+    present = np.isfinite(held)
+    total = np.maximum(np.diff(weights.indptr), 1)
+    covered = weights @ present.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (weights @ np.where(present, held, 0.0)) / covered
+    return np.where(covered >= COVERED * total, mean, np.nan)

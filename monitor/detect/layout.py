@@ -1,0 +1,207 @@
+"""Who is compared with whom: pools, peer groups, drivers and regimes of every series.
+
+Made anew when series or the topology change, by numpy over the series and Python over entities and metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.catalog import Metric
+from monitor.detect.loads import find_loads, workloads
+from monitor.types import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scipy import sparse
+
+    from monitor.catalog import Catalog
+    from monitor.detect.table import SeriesTable
+    from monitor.topology import Graph
+    from monitor.types import Bools, Floats, Ints
+
+RARE_COUNTS = frozenset({"fabric", "congestion", "memory_errors", "interconnect", "failures"})
+RESOLUTION_FLOOR = 0.29  # the standard deviation of rounding is 1 / sqrt(12) steps
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that is fixed about S series until the table or the topology changes.
+
+    metric_of: the catalogue's entry of each table metric; metric: index into it (S,). pools: names of the pools, sorted; pool: index (S,).
+    group: peer group (S,), -1 for a lone series; groups: their names. activity: row of the activity of the same GPU, -1 for none. driven: rows with a driver,
+    ascending; weights: (driven, S) over the driver's series; fit: (driven,), fits: names, sorted.
+    """
+
+    metric_of: list[Metric]
+    metric: Ints
+    pools: list[tuple[str, ...]]
+    pool: Ints
+    group: Ints
+    groups: list[tuple[str, ...]]
+    activity: Ints
+    driven: Ints
+    weights: sparse.csr_array
+    fit: Ints
+    fits: list[tuple[str, ...]]
+
+    def by_metric(self, test: Callable[[Metric], bool]) -> Bools:
+        """Return a truth about the metric of each series."""
+        return np.array([test(m) for m in self.metric_of], bool)[self.metric]
+
+    @cached_property
+    def lone(self) -> Bools:
+        """Series without peers."""
+        return self.group < 0
+
+    @cached_property
+    def counts(self) -> Bools:
+        """Series of rare counts."""
+        return self.by_metric(_is_rare_count)
+
+    @cached_property
+    def facts_only(self) -> Bools:
+        """Series whose readings are codes and flags, which have no distance."""
+        return self.by_metric(lambda m: m.unit in {"bitmask", "code", "flag"})
+
+    @cached_property
+    def up(self) -> Bools:
+        """Series for which more is worse."""
+        return self.by_metric(lambda m: m.bad in {"up", "both"})
+
+    @cached_property
+    def down(self) -> Bools:
+        """Series for which less is worse."""
+        return self.by_metric(lambda m: m.bad in {"down", "both"})
+
+    @cached_property
+    def floor(self) -> Floats:
+        """The least spread that readings in steps can have."""
+        steps = np.array([m.resolution or 0.0 for m in self.metric_of], np.float64)
+        return RESOLUTION_FLOOR * steps[self.metric]
+
+
+def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) -> Layout:
+    """Return the layout of a table's series under a graph that holds (some of) its entities."""
+    metrics = [_metric(catalog, *pair) for pair in table.metrics]
+    words = _Words(table, graph)
+    driver = find_loads(table, graph)
+    pool_key = words.codes(("kind", "sku"))
+    pool, pool_at = _number(table.metric, pool_key[table.entity])
+    group, group_at = _groups(table, metrics, words, driver.has)
+    sizes = np.bincount(group[group >= 0], minlength=len(group_at))
+    group = np.where((group >= 0) & (sizes[np.maximum(group, 0)] >= min_peers), group, -1)
+    rows = np.flatnonzero(driver.has)
+    own_fit = group[rows] < 0
+    fit, fit_at = _number(pool[rows], np.where(own_fit, table.entity[rows] + 1, 0))
+    return Layout(
+        metric_of=metrics,
+        metric=table.metric,
+        pools=[words.name(table, i, ("kind", "sku")) for i in pool_at],
+        pool=pool,
+        group=group,
+        groups=[
+            words.name(table, i, _peer_words(metrics[table.metric[i]], bool(driver.has[i]))) for i in group_at
+        ],
+        activity=driver.activity,
+        driven=rows,
+        weights=driver.weights[rows],
+        fit=fit,
+        fits=[
+            (
+                *words.name(table, int(rows[i]), ("kind", "sku")),
+                table.keys[rows[i]].entity if own_fit[i] else "",
+            )
+            for i in fit_at
+        ],
+    )
+
+
+def _metric(catalog: Catalog, kind: str, name: str) -> Metric:
+    """The catalogue's entry, or that of a gauge nobody described."""
+    known = catalog.get(kind, name)
+    return known or Metric(kind, name, "gauge", "number", "both", "other", peers=("self",))  # type: ignore[arg-type]
+
+
+def _is_rare_count(metric: Metric) -> bool:
+    return metric.type == "counter" and metric.unit == "count" and metric.family in RARE_COUNTS
+
+
+def _peer_words(metric: Metric, driven: bool) -> tuple[str, ...]:
+    """What peers share. With a driver the job does not matter: the load is in the driver."""
+    words = tuple(word for word in metric.peers if not (driven and word == "job"))
+    return ("kind", *words)
+
+
+def _groups(
+    table: SeriesTable, metrics: list[Metric], words: _Words, driven: Bools
+) -> tuple[Ints, list[int]]:
+    """Peer group of every series (-1: its metric allows none), and a member of each."""
+    key = np.full(len(table), -1, np.int64)
+    for number, metric in enumerate(metrics):
+        if "self" in metric.peers:
+            continue
+        for has_driver in (False, True):
+            rows = np.flatnonzero((table.metric == number) & (driven == has_driver))
+            codes = words.codes(_peer_words(metric, has_driver))
+            key[rows] = codes[table.entity[rows]] * 2 + has_driver
+    allowed = np.flatnonzero(key >= 0)
+    group = np.full(len(table), -1, np.int64)
+    group[allowed], members = _number(table.metric[allowed], key[allowed])
+    return group, [int(allowed[i]) for i in members]
+
+
+def _number(*columns: Ints) -> tuple[Ints, list[int]]:
+    """Number the distinct tuples of the columns in ascending order; also where each stands first."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        code = code * (int(column.max(initial=0)) + 1) + column
+    _, first, number = np.unique(code, return_index=True, return_inverse=True)
+    return number.astype(np.int64), first.tolist()
+
+
+class _Words:
+    """What entities share, as numbers: for each word of `peers` a code for each of the table's entities."""
+
+    def __init__(self, table: SeriesTable, graph: Graph) -> None:
+        self._entities = table.entities
+        self._at = np.array([graph.index.get(e, -1) for e in table.entities], np.int64)
+        self._graph = graph
+        self._values: dict[str, list[str]] = {}
+
+    def values(self, word: str) -> list[str]:
+        """The text that entities share under a word."""
+        if word not in self._values:
+            self._values[word] = self._find(word)
+        return self._values[word]
+
+    def codes(self, words: tuple[str, ...]) -> Ints:
+        """A number for each entity; equal where all the words' values are equal."""
+        columns = [np.unique(np.array(self.values(w), object), return_inverse=True)[1] for w in words]
+        return (
+            _number(*columns)[0]
+            if columns and len(self._entities)
+            else np.zeros(len(self._entities), np.int64)
+        )
+
+    def name(self, table: SeriesTable, row: int, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The name of what the series in a row shares with others."""
+        entity = int(table.entity[row])
+        kind, metric = table.metrics[table.metric[row]]
+        return (kind, metric, *[self.values(word)[entity] for word in words])
+
+    def _find(self, word: str) -> list[str]:
+        if word == "kind":
+            return [kind_of(e) for e in self._entities]
+        if word == "parent":
+            parents = self._graph.parent
+            return [self._graph.ids[parents[i]] if i >= 0 and parents[i] >= 0 else "" for i in self._at]
+        if word == "job":
+            return workloads(self._graph, self._at)
+        column = self._graph.tag_values(word.removeprefix("tag:"))
+        return [str(column[i]) if i >= 0 else "" for i in self._at]

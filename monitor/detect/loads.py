@@ -1,0 +1,124 @@
+"""Which series is the load of which: activity and driver of a GPU's metrics, the GPUs beneath a cooling unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from monitor.detect.drivers import DRIVERS
+
+if TYPE_CHECKING:
+    from monitor.detect.table import SeriesTable
+    from monitor.topology import Graph
+    from monitor.types import Bools, Ints
+
+ACTIVITY = ("sm_active_ratio", "gpu_utilization_ratio", "gr_engine_active_ratio")
+PLANT = frozenset({"gpu", "node", "rack", "row", "cdu", "chiller", "pdu", "facility"})
+WORK = ("job", "service")
+DEEPEST = 8
+"""Steps from a facility to its GPUs, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """activity: row of the same GPU's activity, -1 for none. weights: (S, S), the driver's series of each
+    series. has: which series have a driver.
+    """
+
+    activity: Ints
+    weights: sparse.csr_array
+    has: Bools
+
+
+def find_loads(table: SeriesTable, graph: Graph) -> Loads:
+    """Find the activity and the drivers of every series."""
+    rows = _Rows(table)
+    size = len(table)
+    activity = np.full(size, -1, np.int64)
+    of_gpu = np.array([kind == "gpu" for kind, _ in table.metrics], bool)[table.metric]
+    activity[of_gpu] = rows.of(ACTIVITY)[table.entity[of_gpu]]
+    source, target = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for number, pair in enumerate(table.metrics):
+        if pair in DRIVERS:
+            driven = np.flatnonzero(table.metric == number)
+            s, t = _links(driven, pair[0], rows.of(DRIVERS[pair]), table, graph)
+            source.append(s)
+            target.append(t)
+    s, t = np.concatenate(source), np.concatenate(target)
+    weights = sparse.csr_array((np.ones(len(s)), (s, t)), shape=(size, size))
+    weights.sort_indices()
+    return Loads(activity, weights, np.diff(weights.indptr) > 0)
+
+
+def _links(driven: Ints, kind: str, driver: Ints, table: SeriesTable, graph: Graph) -> tuple[Ints, Ints]:
+    if kind == "gpu":
+        found = driver[table.entity[driven]]
+        return driven[found >= 0], found[found >= 0]
+    beneath = _gpus_beneath(table, graph)
+    pairs = beneath[table.entity[driven]].tocoo()
+    entity = pairs.coords[1]
+    known = driver[entity] >= 0
+    return driven[pairs.coords[0][known]], driver[entity[known]]
+
+
+class _Rows:
+    """Where an entity's series of a GPU metric stands."""
+
+    def __init__(self, table: SeriesTable) -> None:
+        self._table = table
+        self._number = {pair: number for number, pair in enumerate(table.metrics)}
+
+    def of(self, metrics: tuple[str, ...]) -> Ints:
+        """For each entity the row of the first of these GPU metrics that it has, -1 for none."""
+        found = np.full(len(self._table.entities), -1, np.int64)
+        for metric in reversed(metrics):
+            number = self._number.get(("gpu", metric), -1)
+            rows = np.flatnonzero(self._table.metric == number)
+            found[self._table.entity[rows]] = rows
+        return found
+
+
+def _gpus_beneath(table: SeriesTable, graph: Graph) -> sparse.csr_array:
+    """Boolean (E, E) over the table's entities: the column is a GPU that the row cools, feeds or contains."""
+    n = len(graph)
+    plant = np.array([kind in PLANT for kind in graph.kinds], bool)
+    child = np.flatnonzero((graph.parent >= 0) & plant)
+    contains = sparse.csr_array((np.ones(len(child)), (graph.parent[child], child)), shape=(n, n))
+    serves = sparse.csr_array(graph.depends.T, dtype=np.float64)
+    keep = sparse.diags_array(plant.astype(np.float64)).tocsr()
+    step = keep @ (contains + serves) @ keep
+    reach = step
+    for _ in range(DEEPEST):
+        wider = reach + step @ reach
+        wider.data[:] = 1.0
+        if wider.nnz == reach.nnz:
+            break
+        reach = wider
+    at = np.array([graph.index.get(entity, -1) for entity in table.entities], np.int64)
+    known = np.flatnonzero(at >= 0)
+    pick = sparse.csr_array((np.ones(len(known)), (known, at[known])), shape=(len(at), n))
+    return sparse.csr_array(pick @ reach @ pick.T)
+
+
+def workloads(graph: Graph, at: Ints) -> list[str]:
+    """Return what works on each entity: the jobs and services that depend on it or on what contains it.
+
+    at: indices into the graph, -1 for an entity that is not in it, which works on nothing known.
+    """
+    cache: dict[int, tuple[str, ...]] = {}
+
+    def direct(i: int) -> tuple[str, ...]:
+        if i not in cache:
+            ids = [graph.ids[k] for k in graph.dependents(i) if graph.kinds[k] in WORK]
+            cache[i] = tuple(ids)
+        return cache[i]
+
+    found = []
+    for i in at.tolist():
+        above = int(graph.parent[i]) if i >= 0 else -1
+        names = {*(direct(i) if i >= 0 else ()), *(direct(above) if above >= 0 else ())}
+        found.append(",".join(sorted(names)))
+    return found

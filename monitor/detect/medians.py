@@ -1,0 +1,106 @@
+"""The medians of peers as series of their own: a fault that moves all peers is seen only there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.detect.reasons import Reason
+from monitor.detect.signals import Key
+from monitor.detect.watched import Chart, Name, Pages, watched_signals
+from monitor.kernels.latch import Bad
+from monitor.kernels.watch import Points, Rows, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.config.settings import Settings
+    from monitor.detect.layout import Layout
+    from monitor.detect.signals import Standing
+    from monitor.kernels.baseline import Learning
+    from monitor.types import Floats, Panel, Signal
+
+FAMILIES = frozenset({"heat", "air", "coolant_heat", "coolant_flow"})
+"""Families whose common movement is a fault; jobs and links move together for good reasons."""
+
+REGIMES = 2
+
+
+class Medians:
+    """One lone row for each (peer group, regime), judged by contrast with its own recent past."""
+
+    def __init__(self, settings: Settings, learning: Learning) -> None:
+        self._settings = settings
+        self._watch = Watch(learning)
+        self._names: list[tuple[str, ...]] = []
+        self._rows: Rows | None = None
+
+    def resize(self, layout: Layout) -> None:
+        """Take the groups of a new layout; those of the same name go on."""
+        number = {name: place for place, name in enumerate(layout.groups)}
+        at = np.array([number.get(name, -1) for name in self._names], np.int64)
+        moved = np.concatenate(
+            [np.where(at >= 0, at + regime * len(number), -1) for regime in range(REGIMES)]
+        )
+        pools = np.arange(REGIMES * len(number))
+        self._watch.resize(moved, len(pools), moved, len(pools))
+        self._names = layout.groups
+        self._metrics = {(m.kind, m.name): m for m in layout.metric_of}
+        metrics = [self._metrics[name[0], name[1]] for name in self._names] * REGIMES
+        watched = np.array([m.family in FAMILIES for m in metrics], bool)
+        self._rows = Rows(
+            pool=pools,
+            lone=np.ones(len(pools), bool),
+            bad=Bad(
+                watched & np.array([m.bad in {"up", "both"} for m in metrics], bool),
+                watched & np.array([m.bad in {"down", "both"} for m in metrics], bool),
+            ),
+            floor=np.array([m.resolution or 0.0 for m in metrics]),
+            raise_level=np.full(len(pools), self._settings.raise_nats),
+            clear_level=self._settings.clear_nats,
+        )
+
+    def step(self, panel: Panel, medians: Floats, rhythm: Floats, standing: Standing) -> list[Signal]:
+        """Take the medians (2, groups) of a round, NaN where too few peers were there."""
+        assert self._rows is not None
+        x = medians.ravel()
+        ts = np.where(np.isfinite(x), panel.end, -1)
+        n = len(x)
+        gaps = np.tile(rhythm, REGIMES)
+        seen = self._watch.step(self._rows, Points(panel.end, x, ts, gaps, np.ones(n, np.int64)))
+        chart = Chart(x, seen.offset, seen.sigma, self._settings.chart_sigmas)
+        pages = Pages(self._settings.page_budget_per_30d, np.full(n, n), gaps, np.ones(n, bool))
+        return watched_signals(self._watch.latch, chart, pages, self._name, standing)
+
+    def _name(self, row: int) -> Name:
+        regime, group = divmod(row, len(self._names))
+        kind, metric, *shared = self._names[group]
+        entity = _entity(shared)
+        detector = "peer_median" if regime else "idle_peer_median"
+        return Name(
+            Key(entity, metric, detector),
+            self._metrics[kind, metric].family,
+            lambda up: Reason.ABOVE_PAST if up else Reason.BELOW_PAST,
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return a copy of the state."""
+        return self._watch.to_state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `to_state` gave, for the layout it was taken with."""
+        self._watch.restore(state)
+
+
+def _entity(shared: list[str]) -> str:
+    """Name what a group shares: a parent or the first of its jobs, else its SKU, else all of its kind.
+
+    >>> _entity(["gpu", "H100"]), _entity(["port", "switch:leaf01"]), _entity(["rack"])
+    ('sku:H100', 'switch:leaf01', 'fleet:rack')
+    """
+    entities = [word for word in shared[1:] if ":" in word]
+    if entities:
+        return entities[0].split(",")[0]
+    words = [word for word in shared[1:] if word]
+    return f"sku:{words[0]}" if words else f"fleet:{shared[0]}"

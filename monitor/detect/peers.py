@@ -1,0 +1,76 @@
+"""Residuals: what is left of a point after its load, and after what all its peers do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.kernels.columns import Column, Columns
+from monitor.kernels.medians import GroupedMedian
+from monitor.units import MINUTE
+
+if TYPE_CHECKING:
+    from monitor.detect.layout import Layout
+    from monitor.types import Bools, Floats, Ints
+
+BUSY = 0.05
+"""Activity above which a GPU is at work: the line between its two regimes."""
+
+UNSETTLED_MS = 3 * MINUTE
+"""A GPU that began or ended work is compared with nobody for this long: caches, clocks and heat follow late."""
+
+
+class Peers:
+    """Medians of the peers in the same regime, and residuals against them.
+
+    A GPU is idle or busy (activity above 0.05), and is compared with peers in the same state. Rows without
+    an activity have the busy regime throughout.
+    """
+
+    def __init__(self) -> None:
+        self._state = Columns({"busy": Column("i1", -1), "since": Column("i8", -1)})
+        self.to_state, self.restore = self._state.to_state, self._state.restore
+        self._busy = self._idle = GroupedMedian(np.empty(0, np.int64), 0)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the regimes take."""
+        return self._state.nbytes
+
+    def resize(self, layout: Layout, moved: Ints) -> None:
+        """Take a new layout; series i is now `moved[i]`."""
+        self._state.resize(moved, len(layout.pool))
+        groups = len(layout.groups)
+        compared = np.where(layout.counts | layout.facts_only, -1, layout.group)
+        self._busy = GroupedMedian(compared, groups)
+        self._idle = GroupedMedian(np.where(layout.activity >= 0, compared, -1), groups)
+
+    def regimes(self, end: int, held: Floats, layout: Layout) -> tuple[Ints, Bools]:
+        """Return (regime of each series, 0 idle or 1 busy; whether it has settled in it)."""
+        has = layout.activity >= 0
+        activity = held[layout.activity]
+        now = np.where(np.isfinite(activity), activity > BUSY, self._state["busy"]).astype(np.int8)
+        now = np.where(has, now, 1)
+        turned = has & (now != self._state["busy"]) & (self._state["busy"] >= 0)
+        self._state["since"][turned] = end
+        self._state["busy"] = now
+        settled = (self._state["since"] < 0) | (end - self._state["since"] > UNSETTLED_MS)
+        return np.maximum(now, 0).astype(np.int64), settled & (now >= 0)
+
+    def medians(self, level: Floats, regime: Ints, layout: Layout, min_peers: int) -> Floats:
+        """Return the medians of the groups by regime, (2, groups), NaN for fewer than `min_peers`.
+
+        level: the values that count now, loads taken out.
+        """
+        with_regime = layout.activity >= 0
+        busy, busy_n = self._busy(np.where(regime == 1, level, np.nan))
+        idle, idle_n = self._idle(np.where(with_regime & (regime == 0), level, np.nan))
+        return np.where(np.stack([idle_n, busy_n]) >= min_peers, np.stack([idle, busy]), np.nan)
+
+
+def of_group(values: Floats, regime: Ints, layout: Layout) -> Floats:
+    """Deal a value of each (regime, group) out to its series, NaN for lone ones; shape (S,)."""
+    if not values.shape[1]:
+        return np.full(len(regime), np.nan)
+    return np.where(layout.group >= 0, values[regime, np.maximum(layout.group, 0)], np.nan)

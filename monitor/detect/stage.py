@@ -1,0 +1,243 @@
+"""The stage: panels in, standing signals out. The order of the detectors is in `DetectStage.step`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.detect.counts import Counts
+from monitor.detect.drivers import SETTLE_MS, Drivers, driver_mean
+from monitor.detect.facts import Facts
+from monitor.detect.held import Held
+from monitor.detect.layout import Layout, lay_out
+from monitor.detect.medians import Medians
+from monitor.detect.peers import Peers, of_group
+from monitor.detect.reasons import Reason
+from monitor.detect.signals import Key, Standing, limits
+from monitor.detect.watched import Chart, Name, Pages, watched_signals
+from monitor.kernels.baseline import Learning
+from monitor.kernels.budget import page_level
+from monitor.kernels.evidence import K, Scored
+from monitor.kernels.latch import Bad
+from monitor.kernels.watch import Points, Rows, Watch, Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.catalog import Catalog
+    from monitor.config.settings import Settings
+    from monitor.detect.table import SeriesTable
+    from monitor.topology import Graph
+    from monitor.types import Bools, Floats, Ints, Panel, Signal
+
+PAGING = frozenset({"gpu", "network", "facility", "job"})
+"""Frame kinds whose statistics may page; the others raise and clear, which explains and makes tickets."""
+
+RELATIVE_FLOOR = 0.002
+"""No series is watched more closely than to 0.2 % of its reading: what is smaller matters to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectResult:
+    """What one round says about S series.
+
+    signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
+    something at their last point, which still counts (without a signal they are quiet). z: standardised
+    residuals, NaN where there is none. expected, lower, upper: the chart's centre and limits.
+    """
+
+    end: int
+    signals: tuple[Signal, ...]
+    raised: tuple[Signal, ...]
+    cleared: tuple[Signal, ...]
+    judged: Bools
+    z: Floats
+    expected: Floats
+    lower: Floats
+    upper: Floats
+
+
+class DetectStage:
+    """All series of a site, from points to standing signals.
+
+    held values -> loads -> medians of peers -> residuals -> watch (level, scales, nulls, latch), with rare
+    counts and hard facts beside it. State is struct of arrays; `nbytes` says how much.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self._catalog, self._settings = catalog, settings
+        learning = Learning(
+            settings.peer_learning_ms, settings.own_learning_ms, settings.freeze_ms,
+            points=settings.own_learning_points,
+        )  # fmt: skip
+        self._held, self._drivers, self._peers = Held(), Drivers(), Peers()
+        self._facts, self._counts = Facts(catalog), Counts()
+        self._watch, self._medians = Watch(learning), Medians(settings, learning)
+        self._standing = Standing()
+        self._judged: Bools = np.zeros(0, bool)
+        self._layout: Layout | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of state grow with the series."""
+        parts = (self._held, self._drivers, self._peers, self._facts, self._counts, self._watch)
+        return sum(part.nbytes for part in parts) + self._judged.nbytes
+
+    def reindex(self, table: SeriesTable, graph: Graph, moved: Ints | None) -> None:
+        """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
+        moved = np.arange(len(self._judged)) if moved is None else moved
+        old, layout = self._layout, lay_out(table, graph, self._catalog, self._settings.min_peers)
+        pools = _renumber(old.pools if old else [], layout.pools)
+        fits = _renumber(old.fits if old else [], layout.fits)
+        self._counts.resize(_places(old, layout, moved), int(layout.counts.sum()), pools, len(layout.pools))
+        self._held.resize(moved, len(table))
+        self._drivers.resize(layout.driven, moved, fits, len(layout.fits))
+        self._peers.resize(layout, moved)
+        self._facts.resize(table, moved)
+        self._watch.resize(moved, len(table), pools, len(layout.pools))
+        self._medians.resize(layout)
+        if old is not None:
+            self._watch.restart(_changed_company(old, layout, moved))
+        judged = np.zeros(len(table), bool)
+        judged[moved] = self._judged
+        self._judged, self._layout = judged, layout
+        self._members, self._pages = _members(layout), layout.by_metric(lambda m: m.kind in PAGING)
+
+    def step(self, panel: Panel, table: SeriesTable) -> DetectResult:
+        """Take one round of a tick. The table must be the one last given to `reindex`."""
+        layout = self._layout
+        assert layout is not None, "reindex comes first"
+        held, gap = self._held.step(panel, self._settings.hold_rhythms)
+        load = self._load(panel, held, gap, layout)
+        regime, settled = self._peers.regimes(panel.end, held, layout)
+        medians = self._peers.medians(held - load, regime, layout, self._settings.min_peers)
+        common = np.where(layout.lone, 0.0, of_group(medians, regime, layout))
+        compared = settled & ~layout.counts & ~layout.facts_only
+        r = np.where(compared, panel.x - load - common, np.nan)
+        points = Points(panel.end, r, panel.ts, self._held.rhythm, regime)
+        seen = self._watch.step(self._watched_rows(held, layout), points, self._counted(panel, gap, layout))
+        self._facts.step(panel, common[self._facts.rows])
+        self._judged = seen.judged | (self._judged & np.isnan(panel.x) & np.isfinite(held))
+        chart = Chart(panel.x, load + common + seen.offset, seen.sigma, self._settings.chart_sigmas)
+        signals = self._signals(chart, table, layout)
+        signals += self._medians.step(panel, medians, self._group_rhythm(layout), self._standing)
+        return self._result(panel.end, signals, seen, chart)
+
+    def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> Floats:
+        """The part of each series that its load explains; 0 without a driver, NaN while that is learnt."""
+        rows = layout.driven
+        load = np.zeros(len(held))
+        u = driver_mean(layout.weights, held)
+        load[rows], changed = self._drivers.step(panel.end, panel.x[rows], gap[rows], u, layout.fit)
+        if changed.any():
+            begin_anew = np.zeros(len(held), bool)
+            begin_anew[rows[changed[layout.fit]]] = True
+            self._watch.restart(begin_anew, credit_ms=SETTLE_MS)
+        return load
+
+    def _watched_rows(self, held: Floats, layout: Layout) -> Rows:
+        return Rows(
+            layout.pool,
+            layout.lone,
+            Bad(layout.up, layout.down),
+            np.maximum(layout.floor, RELATIVE_FLOOR * np.abs(np.nan_to_num(held))),
+            np.full(len(held), self._settings.raise_nats + np.log(K)),
+            self._settings.clear_nats,
+        )
+
+    def _counted(self, panel: Panel, gap: Ints, layout: Layout) -> Scored:
+        rows = np.flatnonzero(layout.counts)
+        train = ~self._watch.latch.on[rows]
+        some = self._counts.step(panel.x[rows], gap[rows], layout.pool[rows], train)
+        whole = Scored(
+            *(np.zeros((K, len(panel.x)), part.dtype) for part in (some.up, some.down, some.fresh))
+        )
+        for all_, part in ((whole.up, some.up), (whole.fresh, some.fresh)):
+            all_[:, rows] = part
+        return whole
+
+    def _group_rhythm(self, layout: Layout) -> Floats:
+        """The rhythm of each group's members, the slowest."""
+        rhythm = np.zeros(len(layout.groups))
+        rows = np.flatnonzero(~layout.lone)
+        np.maximum.at(rhythm, layout.group[rows], self._held.rhythm[rows])
+        return rhythm
+
+    def _signals(self, chart: Chart, table: SeriesTable, layout: Layout) -> list[Signal]:
+        def name(row: int) -> Name:
+            key = table.keys[row]
+            metric = layout.metric_of[table.metric[row]]
+            detector = "counts" if layout.counts[row] else "past" if layout.lone[row] else "peers"
+            return Name(Key(key.entity, key.metric, detector), metric.family, _REASONS[detector].__getitem__)
+
+        budget, rhythm = self._settings.page_budget_per_30d, self._held.rhythm
+        pages = Pages(budget, self._members, rhythm, self._pages)
+        signals = watched_signals(self._watch.latch, chart, pages, name, self._standing)
+        on = np.flatnonzero(self._facts.on)
+        rows = self._facts.rows[on]
+        level = page_level(budget, self._members[rows], np.maximum(rhythm[rows], self._settings.tick_ms), K)
+        floor = self._settings.raise_nats
+        return signals + [
+            self._facts.signal(p, table, floor, float(a)) for p, a in zip(on.tolist(), level, strict=True)
+        ]
+
+    def _result(self, end: int, signals: list[Signal], seen: Watched, chart: Chart) -> DetectResult:
+        standing, raised, cleared = self._standing.replace(signals)
+        lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
+        return DetectResult(
+            end, standing, raised, cleared, self._judged, seen.z, chart.expected, lower, upper
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return all state as arrays, numbers and lists."""
+        return {part: getattr(self, f"_{part}").to_state() for part in _PARTS} | {
+            "judged": self._judged.copy()
+        }
+
+    def restore(self, state: Mapping[str, Any], table: SeriesTable, graph: Graph) -> None:
+        """Take back what `to_state` gave, with the table and the graph of that time."""
+        self.reindex(table, graph, np.empty(0, np.int64))
+        for part in _PARTS:
+            getattr(self, f"_{part}").restore(state[part])
+        self._judged = np.array(state["judged"], bool)
+
+
+_PARTS = ("held", "drivers", "peers", "facts", "counts", "watch", "medians", "standing")
+_REASONS: dict[str, tuple[str, str]] = {
+    "peers": (Reason.BELOW_PEERS, Reason.ABOVE_PEERS),
+    "past": (Reason.BELOW_PAST, Reason.ABOVE_PAST),
+    "counts": (Reason.COUNT_UP, Reason.COUNT_UP),
+}
+
+
+def _renumber(old: list[tuple[str, ...]], new: list[tuple[str, ...]]) -> Ints:
+    """Where each old name stands among the new ones, -1 for gone."""
+    place = {name: number for number, name in enumerate(new)}
+    return np.array([place.get(name, -1) for name in old], np.int64)
+
+
+def _places(old: Layout | None, new: Layout, moved: Ints) -> Ints:
+    """Where each old counter stands among the new counters."""
+    if old is None:
+        return np.empty(0, np.int64)
+    place = np.cumsum(new.counts) - 1
+    return place[moved[np.flatnonzero(old.counts)]]
+
+
+def _changed_company(old: Layout, new: Layout, moved: Ints) -> Bools:
+    """Series that got their first peers or lost their last, or a driver: their level means something else."""
+    was_driven, is_driven = np.zeros(len(old.pool), bool), np.zeros(len(new.pool), bool)
+    was_driven[old.driven], is_driven[new.driven] = True, True
+    changed = np.zeros(len(new.pool), bool)
+    changed[moved] = (old.lone != new.lone[moved]) | (was_driven != is_driven[moved])
+    return changed
+
+
+def _members(layout: Layout) -> Ints:
+    """How many series the level of each series has: those of the same kind of entity."""
+    kinds = np.array([name[2] for name in layout.pools], object)
+    _, number = np.unique(kinds, return_inverse=True) if len(kinds) else (kinds, np.empty(0, np.int64))
+    members: Ints = np.bincount(number[layout.pool])[number[layout.pool]] if len(layout.pool) else layout.pool
+    return members

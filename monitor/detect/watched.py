@@ -1,0 +1,92 @@
+"""From latched rows of a watch to signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.detect.signals import Key, limits, number
+from monitor.kernels.budget import page_level
+from monitor.kernels.evidence import K
+from monitor.kernels.latch import UP
+from monitor.types import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.detect.signals import Standing
+    from monitor.kernels.latch import Latch
+    from monitor.types import Bools, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The numbers of a round beside its evidence: readings (NaN = none), centre and sigma; all (n,)."""
+
+    x: Floats
+    expected: Floats
+    sigma: Floats
+    sigmas: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What decides whether a row pages: the budget, the members of its level, its rhythm, whether it may."""
+
+    budget: float
+    members: Ints
+    rhythm: Floats
+    may: Bools
+
+    def level(self, rows: Ints) -> Floats:
+        """Return the page level of some rows in nats, inf where they may not page."""
+        level = page_level(self.budget, self.members[rows], self.rhythm[rows], K)
+        return np.where(self.may[rows], level, np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a row's signal is called, by the direction it went."""
+
+    key: Key
+    family: str
+    reason: Callable[[bool], str]
+
+
+def watched_signals(
+    latch: Latch, chart: Chart, pages: Pages, name: Callable[[int], Name], standing: Standing
+) -> list[Signal]:
+    """Return the signals of all latched rows; those without a point this round stay as they were."""
+    rows = np.flatnonzero(latch.on)
+    lower, upper = limits(chart.expected[rows], chart.sigma[rows], chart.sigmas)
+    level = pages.level(rows)
+    signals = []
+    for i, row in enumerate(rows.tolist()):
+        named = name(row)
+        before = standing.get(named.key)
+        if before is not None and not np.isfinite(chart.x[row]):
+            signals.append(before)
+            continue
+        columns = latch.columns
+        upward = bool(columns["direction"][row] == UP)
+        score = round(float(columns["score"][row]), 2)
+        signals.append(
+            Signal(
+                *named.key,
+                family=named.family,
+                reason=named.reason(upward),
+                direction="up" if upward else "down",
+                since=int(columns["since"][row]),
+                raised_at=int(columns["raised_at"][row]),
+                value=number(chart.x[row]),
+                expected=number(chart.expected[row]),
+                lower=number(lower[i]),
+                upper=number(upper[i]),
+                score=score,
+                page=score >= level[i] or (before is not None and before.page),
+                hard=False,
+            )
+        )
+    return signals

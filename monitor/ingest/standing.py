@@ -1,0 +1,98 @@
+"""Silences, late sources and blindness as signals that stand until they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from monitor.types import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.ingest.absence import Blindness
+    from monitor.types import Lag, Silence
+
+CERTAIN = 50.0
+"""Nats of a fact that needs no statistics."""
+
+PAGING_KINDS = frozenset({"gpu", "network"})
+"""Frame kinds whose silence is a lost node, GPU, switch or port. A job that ends falls silent too, and a
+sensor, a model or a bill that stays away takes no capacity."""
+
+MONITOR = "service:monitor"
+
+Key = tuple[str, str]
+
+
+class Standing:
+    """The signals about presence that stand, by (entity, metric)."""
+
+    def __init__(self) -> None:
+        self._signals: dict[Key, Signal] = {}
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """All that stand, in order."""
+        return tuple(self._signals[key] for key in sorted(self._signals))
+
+    def step(
+        self, end: int, silences: Iterable[Silence], lags: Iterable[Lag], blindness: Iterable[Blindness]
+    ) -> tuple[list[Signal], list[Signal]]:
+        """Take what began and ended in a tick; return the signals (raised, cleared), in order."""
+        raised: list[Signal] = []
+        cleared: list[Signal] = []
+        for silence in silences:
+            signal = _silent(silence, end)
+            self._move(signal, (raised, cleared), begins=silence.state == "silent")
+        for lag in lags:
+            self._move(_lagging(lag, end), (raised, cleared), begins=lag.state == "late")
+        for blind in blindness:
+            signal = _fact(MONITOR, "silence", "absence", ("silence", "blind"), (blind.since, end), page=True)
+            self._move(signal, (raised, cleared), begins=blind.state == "blind")
+        return sorted(raised), sorted(cleared)
+
+    def _move(self, signal: Signal, out: tuple[list[Signal], list[Signal]], *, begins: bool) -> None:
+        key = (signal.entity, signal.metric)
+        if begins and key not in self._signals:
+            self._signals[key] = signal
+            out[0].append(signal)
+        elif not begins and key in self._signals:
+            out[1].append(self._signals.pop(key))
+
+    def to_state(self) -> list[Signal]:
+        """Return what stands."""
+        return list(self.signals)
+
+    @classmethod
+    def from_state(cls, state: Any) -> Standing:
+        """Build from what `to_state` gave."""
+        standing = cls()
+        for signal in msgspec.convert(state, list[Signal]):
+            standing._signals[signal.entity, signal.metric] = signal
+        return standing
+
+
+def _silent(silence: Silence, end: int) -> Signal:
+    metric = "silence" if silence.kind in PAGING_KINDS else f"silence:{silence.kind}"
+    page = silence.kind in PAGING_KINDS
+    return _fact(silence.entity, metric, "absence", ("silence", "no_data"), (silence.since, end), page=page)
+
+
+def _lagging(lag: Lag, end: int) -> Signal:
+    minutes = lag.behind_ms / 60_000
+    fact = _fact(lag.entity, "lateness", "lateness", ("other", "frames_late"), (lag.at, end), page=False)
+    return msgspec.structs.replace(fact, value=minutes, expected=0.0, direction="up", hard=False)
+
+
+def _fact(
+    entity: str, metric: str, detector: str, what: tuple[str, str], when: tuple[int, int], *, page: bool
+) -> Signal:
+    family, reason = what
+    since, raised_at = when
+    return Signal(
+        entity=entity, metric=metric, detector=detector, family=family, reason=reason, direction="none",
+        since=since, raised_at=raised_at, value=None, expected=None, lower=None, upper=None,
+        score=CERTAIN, page=page, hard=page,
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""Same frames in, same bytes out (design: decision 2)."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.replay import hard
+from tests.replay.conftest import Replayed, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = ("stamped", "unstamped")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def recording(
+    request: pytest.FixtureRequest, hard_frames: list[hard.Frame], hard_topology: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[bytes], Path, Replayed]:
+    """The hard recording of one kind, its topology, and what an undisturbed replay of it gives."""
+    lines = hard.lines(hard_frames, received=request.param == "stamped")
+    out = tmp_path_factory.mktemp(request.param)
+    return lines, hard_topology, replay(_write(out / "frames.ndjson", lines), hard_topology, out)
+
+
+def _write(path: Path, lines: list[bytes]) -> Path:
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def same(got: Replayed, expected: Replayed) -> None:
+    assert got.incidents == expected.incidents
+    assert got.anomalies == expected.anomalies
+
+
+def test_the_recording_has_something_to_say(recording: tuple[list[bytes], Path, Replayed]) -> None:
+    """The comparison below means something: there are incidents of the faults in the recording."""
+    _, _, expected = recording
+    assert expected.incidents.count(b"\n") > 5
+    assert b"gpu:n050/1" in expected.anomalies
+    assert b"gpu:n060/0" in expected.incidents
+
+
+def test_again(recording: tuple[list[bytes], Path, Replayed], tmp_path: Path) -> None:
+    """Run again, with a finished state directory there: the same bytes."""
+    lines, topology, expected = recording
+    frames = _write(tmp_path / "frames.ndjson", lines)
+    for _ in range(2):
+        got = replay(frames, topology, tmp_path / "out")
+        same(got, expected)
+        assert got.dead == expected.dead
+
+
+@pytest.mark.parametrize("options", [{"batch_frames": 1}, {"batch_frames": 100}, {"batch_frames": 10_000},
+                                     {"partitions": 2}, {"partitions": 4}, {"partitions": 8}], ids=str)  # fmt: skip
+def test_batches_and_partitions(
+    recording: tuple[list[bytes], Path, Replayed], options: dict[str, int], tmp_path: Path
+) -> None:
+    """Any batch size, any number of partitions."""
+    lines, topology, expected = recording
+    got = replay(_write(tmp_path / "frames.ndjson", lines), topology, tmp_path, **options)
+    same(got, expected)
+    assert got.dead == expected.dead
+
+
+def _moved(lines: list[bytes], frames: list[hard.Frame]) -> list[bytes]:
+    """Move lines by less than the lateness; bills stay, their order is their meaning."""
+    rng = random.Random(5)
+    moves = [0 if frame["kind"] == "cost" else rng.uniform(0, 29_000) for _, frame in frames]
+    order = sorted(range(1, len(lines)), key=lambda i: frames[i][0] + moves[i])
+    return [lines[0], *(lines[i] for i in order)]
+
+
+def _doubled(lines: list[bytes], _frames: list[hard.Frame]) -> list[bytes]:
+    """Repeat one line in four, somewhat later."""
+    rng = random.Random(6)
+    copies = [(i + rng.uniform(0, 300), line) for i, line in enumerate(lines) if rng.random() < 0.25]
+    return [line for _, line in sorted([*enumerate(lines), *copies], key=lambda item: item[0])]
+
+
+@pytest.mark.parametrize("disturb", [_moved, _doubled])
+def test_order_and_duplicates(
+    recording: tuple[list[bytes], Path, Replayed],
+    hard_frames: list[hard.Frame],
+    disturb: Callable[[list[bytes], list[hard.Frame]], list[bytes]],
+    tmp_path: Path,
+) -> None:
+    """Lines moved by less than the lateness, and duplicates, change nothing."""
+    lines, topology, expected = recording
+    frames = _write(tmp_path / "frames.ndjson", disturb(lines, hard_frames))
+    same(replay(frames, topology, tmp_path), expected)
+
+
+def test_several_files(recording: tuple[list[bytes], Path, Replayed], tmp_path: Path) -> None:
+    """One file or several, lines dealt out at random."""
+    lines, topology, expected = recording
+    rng = random.Random(7)
+    hands: list[list[bytes]] = [[], [], []]
+    for line in lines:
+        hands[rng.randrange(3)].append(line)
+    files = [_write(tmp_path / f"part{i}.ndjson", hand) for i, hand in enumerate(hands)]
+    same(replay(files, topology, tmp_path), expected)
+
+
+GARBAGE = [
+    b"{", b"null", b"[]", b"\xff\xfe\x00", b'{"kind":"gpu"}',
+    b'{"kind":"fridge","ts":%(ts)d,"source":"node:n9"}',
+    b'{"kind":"gpu","ts":1.5,"source":"node:n9"}',
+    b'{"kind":"gpu","ts":12,"source":"node:n9"}',
+    b'{"kind":"gpu","ts":4200000000000,"source":"node:n9"}',
+    b'{"kind":"gpu","ts":%(ahead)d,"source":"node:n9","received":%(ts)d}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"n9"}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"node:n9","metrics":{"xid":[1,2]}}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"node:n9","items":["0","0"],"metrics":{"xid":[1,2]}}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"node:n9","metrics":{"xid":[true]}}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"node:n9","metrics":{"xid":["x"]}}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"node:n9","metrics":{"xid":[NaN]}}',
+    b'{"kind":"gpu","ts":%(ts)d,"source":"node:n9","pad":"' + b"x" * (1 << 20) + b'"}',
+]  # fmt: skip
+
+
+def test_garbage(
+    recording: tuple[list[bytes], Path, Replayed], hard_frames: list[hard.Frame], tmp_path: Path
+) -> None:
+    """Garbage of each kind, one line in twenty: the same incidents, every bad frame a dead letter with its place."""
+    lines, topology, expected = recording
+    rng = random.Random(8)
+    dirty: list[bytes] = []
+    places = []
+    for i, line in enumerate(lines):
+        if i % 20 == 10:
+            ts = hard_frames[i][0]
+            kind = rng.choice(GARBAGE if i % 1000 == 10 else GARBAGE[:-1])
+            dirty.append(kind.replace(b"%(ts)d", b"%d" % ts).replace(b"%(ahead)d", b"%d" % (ts + 400_000)))
+            places.append(b'"line":%d,' % len(dirty))
+        dirty.append(line)
+    got = replay(_write(tmp_path / "frames.ndjson", dirty), topology, tmp_path)
+    same(got, expected)
+    letters = got.dead.splitlines()
+    before = expected.dead.count(b"\n")
+    assert len(letters) == before + len(places)
+    for place in places:
+        assert any(place in letter.replace(b"}", b",") for letter in letters)
+    assert all(b'"reason":"' in letter and b'"detail":"' in letter for letter in letters)
+
+
+def test_killed_and_resumed(
+    recording: tuple[list[bytes], Path, Replayed], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """SIGKILL at random moments, ten times a kind of recording, resumed under another number of partitions."""
+    lines, topology, expected = recording
+    frames = _write(tmp_path / "frames.ndjson", lines)
+    rng = random.Random(request.node.name)
+    files = {name: tmp_path / f"{name}.ndjson" for name in ("incidents", "anomalies", "dead")}
+    kills = 0
+    while True:
+        command = [sys.executable, "-m", "monitor", "replay", str(frames), "--topology", str(topology)]
+        for name, path in files.items():
+            command += [f"--{name}", str(path)]
+        command += ["--state", str(tmp_path / "state"), "--partitions", str(rng.choice([1, 2, 4, 8]))]
+        process = subprocess.Popen([*command, "--batch-frames", "200"], stdout=subprocess.DEVNULL)
+        if kills < 10:
+            time.sleep(rng.uniform(0.5, 1.5))
+            process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills >= 5
+    got = Replayed(**{name: path.read_bytes() for name, path in files.items()}, report=None)
+    same(got, expected)
+    assert got.dead == expected.dead
+
+
+@pytest.mark.parametrize("name", sorted(hard.hardly_any()))
+def test_hardly_any(name: str, tmp_path: Path) -> None:
+    """Recordings that are hardly any: no frame lost, none late, the same bytes in any partitioning."""
+    lines = hard.hardly_any()[name]
+    frames = _write(tmp_path / "frames.ndjson", lines)
+    one = replay(frames, None, tmp_path / "one")
+    four = replay(frames, None, tmp_path / "four", partitions=4)
+    same(four, one)
+    assert one.report.lines == one.report.samples == len(lines)
+    assert not one.report.dead
+    assert "late" not in one.report.quality
