@@ -214,13 +214,11 @@ class Site:
         self._strangers, self._wake = set(state["strangers"]), state["wake"]
         self._closed = state["closed"]
         self._place(self._topology.at(self._closed))
-        self._detect.reindex(self._table, self._graph, np.empty(0, np.int64))
-        self._aggregate.reindex(self._table, self._graph, np.empty(0, np.int64))
-        self._detect.restore(state["detect"])
-        self._aggregate.restore(state["aggregate"])
+        self._detect.restore(state["detect"], self._table, self._graph)
+        self._aggregate.restore(state["aggregate"], self._table, self._graph)
         self._absence = Absence.from_state(self._tick_ms, state["absence"])
         self._standing = Standing.from_state(state["standing"])
-        self._correlate.restore(state["correlate"])
+        self._correlate.from_state(state["correlate"])
 
 
 @dataclass(frozen=True, slots=True)

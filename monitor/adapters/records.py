@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from monitor.adapters.lines import LineFile
+from monitor.correlate.observe import Decision
 from monitor.errors import UsageError
 from monitor.types import DeadLetter, Incident
 
@@ -44,3 +45,10 @@ def standing(path: Path) -> list[Incident]:
 def dead_letters(path: Path) -> Iterator[DeadLetter]:
     """Yield the dead letters of a file."""
     return read_records(path, DeadLetter)
+
+
+def decisions(path: Path) -> list[Decision]:
+    """Return why things paged or did not, in the order in which it was decided."""
+    if not path.exists():
+        raise UsageError(f"{path}: no decisions there; name the replay's state directory with --state")
+    return list(read_records(path, Decision))

@@ -74,6 +74,78 @@ def show_incident(incident_id: str, file: Path, *, as_json: bool) -> None:
         click.echo(line)
 
 
+@incidents_group.command("why")
+@click.argument("target")
+@FROM
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="State directory of the replay; by default beside the incidents file.",
+)
+@click.option("--at", metavar="TIME", help="Only up to this time, as 2026-11-24T06:00 (UTC).")
+@AS_JSON
+def why(target: str, file: Path, state: Path | None, at: str | None, *, as_json: bool) -> None:
+    """Say why an incident, or what concerns an entity, did or did not page.
+
+    TARGET is the id of an incident (or the beginning of it) or an entity.
+
+    \b
+    Examples:
+      monitor incidents why 4f1c --from incidents.ndjson
+      monitor incidents why gpu:n0001/3 --from incidents.ndjson --at 2026-11-24T06:00
+    """
+    import msgspec
+
+    from monitor.adapters.records import decisions
+    from monitor.runners.build import DECISIONS, default_state
+
+    until = None if at is None else _time_of(at)
+    log = (state or default_state(file)) / DECISIONS
+    about = [
+        d
+        for d in decisions(log)
+        if (d.entity == target or (d.incident and d.incident.startswith(target)))
+        and (until is None or d.ts <= until)
+    ]
+    if as_json:
+        for decision in about:
+            click.echo(msgspec.json.encode(decision).decode())
+        return
+    for line in _reasons(target, file, until):
+        click.echo(line)
+    for d in about:
+        whose = f" [{d.incident[:8]}]" if d.incident else ""
+        click.echo(f"{clock_text(d.ts)}  {d.entity}{whose}: {d.reason.replace('_', ' ')}; {d.detail}")
+    if not about:
+        click.echo("nothing was decided about it: it was never part of an incident")
+
+
+def _time_of(text: str) -> int:
+    from datetime import UTC, datetime
+
+    from monitor.errors import UsageError
+
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--at {text}: write a time as 2026-11-24T06:00 ({error})") from error
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _reasons(target: str, file: Path, until: int | None) -> list[str]:
+    """Say which incidents an entity was part of."""
+    from monitor.adapters.records import transitions
+
+    found = {}
+    for incident in transitions(file):
+        if target in incident.affected.entities and (until is None or incident.updated_at <= until):
+            found[incident.id] = incident
+    return [
+        f"part of {i.id[:8]}: {i.cause.entity} {i.cause.reason} ({i.severity}, {i.state}, {i.pages} pages)"
+        for i in sorted(found.values(), key=lambda i: i.opened_at)
+    ]
+
+
 def find_incident(file: Path, incident_id: str) -> list[Incident]:
     """Return the lines of one incident, by its id or the beginning of it."""
     from monitor.adapters.records import transitions

@@ -145,7 +145,7 @@ def _explanation(
         index=entity,
         fault=book.faults[int(found.fault[number])],
         onset=int(min(evidence.cells.since[cells].min(initial=found.onset[number]), found.onset[number])),
-        confidence=next(share for i, _, share in shares if i == entity),
+        confidence=next((share for i, _, share in shares if i == entity), 0.0),
         candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
         cells=tuple(keys),
         signals=tuple([evidence.cells.signals[s] for s in signals]),

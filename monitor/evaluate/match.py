@@ -81,7 +81,7 @@ def calls(standings: Sequence[Standing]) -> list[Call]:
     found = [
         Call(line.id, line.episode, line.paged_at, line.pages, _survivor(line, episodes))
         for line in standings
-        if line.paged_at is not None and line.pages
+        if line.paged_at is not None
     ]
     return sorted(found, key=lambda call: (call.paged_at, call.incident, call.episode))
 

@@ -14,6 +14,8 @@ from monitor.site import Setup
 from monitor.runners.replay import Outputs, Replay
 from monitor.topology import Topology
 
+DECISIONS = "decisions.ndjson"
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
@@ -30,9 +32,20 @@ class ReplayPlan:
     state: Path | None = None
 
     @property
+    def state_dir(self) -> Path | None:
+        """Where snapshots and decisions are kept."""
+        return self.state or (default_state(self.incidents) if self.incidents else None)
+
+    @property
     def outputs(self) -> Outputs:
         """The files that records go to."""
-        return Outputs(self.incidents, self.anomalies, self.dead)
+        decisions = self.state_dir / DECISIONS if self.state_dir else None
+        return Outputs(self.incidents, self.anomalies, self.dead, decisions)
+
+
+def default_state(incidents: Path) -> Path:
+    """Return where the state of a replay is kept unless told otherwise: beside its incidents."""
+    return incidents.with_name(incidents.name + ".state")
 
 
 def build_replay(plan: ReplayPlan) -> Replay:
@@ -43,11 +56,10 @@ def build_replay(plan: ReplayPlan) -> Replay:
     topology_file = plan.topology or _beside(files)
     topology = Topology.empty() if topology_file is None else read_topology(topology_file)
     setup = Setup(rules.catalog, rules.settings, rules.faults_text, topology, plan.partitions)
-    state_path = plan.state or _default_state(plan)
     state = None
-    if state_path is not None:
+    if plan.state_dir is not None:
         inputs = [*files, *([topology_file] if topology_file else [])]
-        state = StateDir(state_path, identity(inputs, [rules.digest]))
+        state = StateDir(plan.state_dir, identity(inputs, [rules.digest]))
     return Replay(files, Pipeline(setup), plan.outputs, state, rules.settings.snapshot_ticks)
 
 
@@ -60,12 +72,6 @@ def _beside(files: list[Path]) -> Path | None:
     """Return the topology that lies beside the frames, if there is one."""
     found = sorted({file.parent / "topology.ndjson" for file in files if (file.parent / "topology.ndjson").exists()})
     return found[0] if len(found) == 1 else None
-
-
-def _default_state(plan: ReplayPlan) -> Path | None:
-    if plan.incidents is None:
-        return None
-    return plan.incidents.with_name(plan.incidents.name + ".state")
 
 
 def _refuse_overwriting(plan: ReplayPlan, files: list[Path]) -> None:

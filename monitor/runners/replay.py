@@ -31,6 +31,12 @@ class Outputs:
     incidents: Path | None = None
     anomalies: Path | None = None
     dead: Path | None = None
+    decisions: Path | None = None
+
+    def asked(self) -> dict[str, Path]:
+        """Return the files that were asked for, by name."""
+        files = {name: getattr(self, name) for name in self.__slots__}
+        return {name: path for name, path in files.items() if path is not None}
 
 
 @dataclass(slots=True)
@@ -66,11 +72,7 @@ class Replay:
             pipeline.restore(kept["pipeline"])
             self._restore_report(kept["report"])
         lengths = kept["lengths"] if kept else {}
-        self._outputs = {
-            name: LinesOut(path, lengths.get(name, 0))
-            for name in ("incidents", "anomalies", "dead")
-            if (path := getattr(outputs, name)) is not None
-        }
+        self._outputs = {name: LinesOut(path, lengths.get(name, 0)) for name, path in outputs.asked().items()}
 
     def _restore_report(self, kept: dict[str, Any]) -> None:
         for name, value in kept.items():
@@ -109,7 +111,7 @@ class Replay:
             self.report.ticks += 1
             self.report.samples += output.samples
             self.report.anomalies += len(output.anomalies)
-            for name in ("anomalies", "incidents"):
+            for name in ("anomalies", "incidents", "decisions"):
                 if name in self._outputs:
                     self._outputs[name].write(getattr(output, name))
 
@@ -142,7 +144,7 @@ class Replay:
 
 def _are_there(outputs: Outputs, lengths: dict[str, int]) -> bool:
     """Whether the outputs still hold what a snapshot counts on, and no other was asked for."""
-    asked = {name: path for name in ("incidents", "anomalies", "dead") if (path := getattr(outputs, name))}
+    asked = outputs.asked()
     return asked.keys() == lengths.keys() and all(
         path.exists() and path.stat().st_size >= lengths[name] for name, path in asked.items()
     )

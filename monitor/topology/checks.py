@@ -93,8 +93,7 @@ def _cycles(columns: Columns, numbers: Sequence[int], name: str, line: Ints, to:
         return
     line, to = line[suspects], to[suspects]
     for ts in np.unique(np.append(columns.begin[line], FIRST)).tolist():
-        alive = columns.alive(ts)
-        living = alive[line] & np.isin(to, columns.who[alive])
+        living = columns.alive(ts)[line]
         now, ahead = line[living], to[living]
         bad = _circular(columns.who[now], ahead, len(columns.names))
         for circle in _circles(columns.who[now[bad]], ahead[bad]):

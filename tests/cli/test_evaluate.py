@@ -22,6 +22,16 @@ FAULT = {
 }
 
 
+FOUND = (
+    "Of those found, the cause is right for 100.0%, among the first three for 100.0%; "
+    "the class is right for 100.0%."
+)
+PAGES = (
+    "2 pages, 1 of them false; 1.00 a fault that paged; 50.0% of the incidents that paged found a fault; "
+    "0 in 10 d of clean time."
+)
+
+
 def incident(number, cause, delay):
     at = START + delay
     return {
@@ -65,11 +75,9 @@ def test_the_figures_are_told_in_plain_words_and_a_table(files):
     assert words[:5] == [
         "1 run, 10 anomalies in 2 incidents.",
         "Found 1 of 1 fault that should page (recall 1.000).",
-        "Of those found, the cause is right for 100.0%, among the first three for 100.0%;"
-        " the class is right for 100.0%.",
+        FOUND,
         "A page comes 40 s after the start (median), 40 s at the 90th percentile.",
-        "2 pages, 1 of them false; 1.00 a fault that paged; 50.0% of the incidents that paged found a fault;"
-        " 0 in 10 d of clean time.",
+        PAGES,
     ]
     assert ["f1", "rack:r1", "page", "yes", "rack:r1", "1.", "40", "s", "1"] in [
         line.split() for line in words

@@ -113,6 +113,14 @@ def test_an_hour_that_comes_twice_is_read_in_order():
         assert times == [first + step * k for k in range(4 * len(minutes))]
 
 
+def test_a_row_given_twice_in_the_hour_that_comes_twice_stays_where_it_is():
+    """Once the second pass has begun, a repeated row is in the second pass too."""
+    local = ["2026-10-25 02:00", "2026-10-25 02:30", "2026-10-25 02:00", "2026-10-25 02:00"]
+    frames_ = table("time,flow\n" + "".join(f"{time},1\n" for time in local), timezone="Europe/Berlin")
+    first = frames_[0]["ts"]
+    assert [frame["ts"] - first for frame in frames_] == [0, 1_800_000, 3_600_000, 3_600_000]
+
+
 def test_an_hour_that_clocks_skip_is_read_with_the_old_offset():
     """02:30 on the night of the change is what 03:30 is."""
     berlin = ZoneInfo("Europe/Berlin")

@@ -167,7 +167,7 @@ def test_the_first_page_is_the_one_that_found_it():
 
 def test_a_page_belongs_to_the_nearest_fault():
     """Where faults overlap, a page is counted once: to the fault that it names, then to the narrower one."""
-    wide = fault("cdu:c1", affected=["cdu:c1", "rack:r1", "node:n1", "gpu:n1/0", "gpu:n2/0"], start=START - 1)
+    wide = fault("cdu:c1", affected=["cdu:c1", "rack:r1", "node:n1", "gpu:n1/0", "gpu:n2/0"], start=START + 1)
     narrow = fault("rack:r1")
     report = score([wide, narrow], [incident("rack:r1"), incident("cdu:c1", paged_at=START + 2 * MINUTE)])
     cdu, rack = report.faults
@@ -175,6 +175,14 @@ def test_a_page_belongs_to_the_nearest_fault():
     on_both = score([wide, narrow], [incident("node:n1")])
     assert [row.pages for row in on_both.faults] == [0, 1]
     assert on_both.figures.recall == 1.0, "it names an affected entity of either"
+
+
+def test_of_two_faults_in_one_place_a_page_belongs_to_the_later():
+    """While an earlier fault of the same place settles, a page is the later one's."""
+    second = fault(id="again", start=END + MINUTE, end=END + 20 * MINUTE)
+    for order in ([fault(), second], [second, fault()]):
+        report = score(order, [incident(), incident(paged_at=END + 2 * MINUTE)])
+        assert [row.pages for row in report.faults] == [1, 1]
 
 
 def test_merged_incidents_are_judged_by_what_they_were_merged_into():

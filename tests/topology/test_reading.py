@@ -63,8 +63,11 @@ def test_every_problem_is_told_at_once_with_its_line_in_order():
 
 def test_one_broken_line_does_not_break_those_that_refer_to_it():
     """A reference to an entity whose own line is bad is not told as unknown."""
-    assert problems(line("rack:r1", owner="7"), line("node:n1", parent='"rack:r1"')) == [
-        "line 1: `owner` must be text, not 7"
+    node = line("node:n1", parent='"rack:r1"', depends_on='["rack:r1", "rack:r2", "cdu:c1"]')
+    assert problems(line("rack:r1", owner="7"), node, line("rack:r2", parent='"row"')) == [
+        "line 1: `owner` must be text, not 7",
+        "line 2: `depends_on` `cdu:c1` is not in the topology",
+        "line 3: `parent` must be `kind:name`, not `row`",
     ]
 
 

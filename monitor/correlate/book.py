@@ -1,0 +1,238 @@
+"""All incidents that are open or were of late: opened, refined, paged, merged and resolved here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from monitor.correlate import cases as life
+from monitor.correlate.cases import Case, Closed
+from monitor.correlate.decide import PageRules, decide, page_evidence
+from monitor.correlate.matching import match
+from monitor.correlate.observe import CorrelateResult, Decision, PageReason
+from monitor.units import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.correlate.changes import ChangeLog
+    from monitor.correlate.evidence import Evidence
+    from monitor.correlate.explain import Explanation, Reading
+    from monitor.correlate.words import Words
+    from monitor.topology import Graph
+    from monitor.types import Command, Incident
+
+_PAGES = frozenset({PageReason.PAGED, PageReason.PAGED_CRITICAL, PageReason.PAGED_OWNER})
+_WAITS = frozenset({PageReason.WAITING, PageReason.SETTLING, PageReason.MAINTENANCE, PageReason.MUTED})
+_LONGEST_QUIET_MS = HOUR
+
+
+class CaseBook:
+    """Open incidents, oldest first, and those resolved within `gap_ms`.
+
+    An incident is resolved when nothing of it stood for `quiet_ms`, twice as long in each further episode (at
+    most an hour), so that what flaps is one incident.
+    """
+
+    def __init__(self, rules: PageRules, quiet_ms: int, gap_ms: int) -> None:
+        self._rules, self._quiet_ms, self._gap_ms = rules, quiet_ms, gap_ms
+        self._open: list[Case] = []
+        self._closed: dict[str, Closed] = {}
+        self._mutes: dict[str, int] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no incident is open."""
+        return not self._open
+
+    def standing(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Return (began, found) of the cause of each open incident, by entity and fault name."""
+        return {(c.entity, c.fault): (c.opened_at, c.detected_at) for c in reversed(self._open)}
+
+    def update(
+        self, reading: Reading, evidence: Evidence, words: Words, changes: ChangeLog
+    ) -> CorrelateResult:
+        """Match the explanations of a tick with the incidents and return what changed."""
+        tick = _Tick(evidence, words, changes)
+        explanations = reading.explanations
+        matches = match(self._open, explanations)
+        continued = {k: number for number, k in matches.continued.items()}
+        before, gone = list(self._open), set(matches.merged)
+        for k, explanation in enumerate(explanations):
+            if k in continued:
+                self._continue(before[continued[k]], explanation, tick)
+            elif explanation.fault.pages != "none":
+                self._begin(explanation, tick)
+            else:
+                tick.decisions.append(
+                    Decision(tick.now, "", explanation.entity, PageReason.EXPLAINED, explanation.fault.name)
+                )
+        for number in sorted(gone):
+            self._merge(before[number], before[matches.merged[number]], tick)
+        for number, case in enumerate(before):
+            if number not in matches.continued and number not in gone:
+                self._rest(case, tick)
+        self._open = [c for c in self._open if c.merged_into is None and c.id not in tick.finished]
+        self.forget(tick.now)
+        return CorrelateResult(tuple(tick.lines), tuple(tick.decisions), self._wake(tick.now))
+
+    def _begin(self, explanation: Explanation, tick: _Tick) -> None:
+        case = life.open_case(explanation, tick.now, self._before(explanation))
+        life.absorb(case, explanation, tick.now)
+        life.describe(case, explanation, tick.graph, tick.words, tick.now)
+        life.grade(case, explanation, paging=bool(page_evidence(explanation)))
+        self._open.append(case)
+        tick.lines.append(life.record(case, tick.now, "opened"))
+        self._page(case, explanation, tick)
+
+    def _continue(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
+        grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
+        moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
+        severity = case.severity
+        life.absorb(case, explanation, tick.now)
+        life.grade(case, explanation, paging=bool(page_evidence(explanation)))
+        if case.closed_by:
+            return
+        if moved or grown or case.severity != severity:
+            life.describe(case, explanation, tick.graph, tick.words, tick.now)
+            word = "cause changed" if moved else "grown" if grown else "severity changed"
+            tick.lines.append(life.record(case, tick.now, word))
+        self._page(case, explanation, tick)
+
+    def _page(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
+        """Decide whether to call a person, and write down why."""
+        if case.ready_at is None and page_evidence(explanation):
+            case.ready_at = tick.now
+        held = self._held(case, tick)
+        reason, detail = decide(case, explanation, tick.now, self._rules, held)
+        decision = life.note(case, tick.now, reason, detail)
+        if decision is not None:
+            tick.decisions.append(decision)
+        if reason in _PAGES:
+            life.describe(case, explanation, tick.graph, tick.words, tick.now)
+            life.count_page(case, tick.now)
+            tick.lines.append(life.record(case, tick.now, "paged"))
+
+    def _held(self, case: Case, tick: _Tick) -> tuple[PageReason, str] | None:
+        """Return why a page about this cause is held: announced maintenance, or a person's silence."""
+        graph = tick.graph
+        above = [graph.ids[i] for i in graph.ancestors(graph.index[case.entity]).tolist()]
+        places = [case.entity, *above]
+        change = tick.changes.maintained(places, tick.now)
+        if change is not None:
+            return PageReason.MAINTENANCE, f"{change.entity} until {change.until}"
+        muted = next((name for name in places if self._mutes.get(name, 0) > tick.now), None)
+        return None if muted is None else (PageReason.MUTED, f"{muted} until {self._mutes[muted]}")
+
+    def _merge(self, case: Case, winner: Case, tick: _Tick) -> None:
+        case.state, case.merged_into = "merged", winner.id
+        for name in sorted(case.seen):
+            known = set(winner.seen.get(name, ()))
+            winner.seen = {**winner.seen, name: tuple(sorted(known.union(case.seen[name])))}
+        if not case.closed_by:
+            tick.lines.append(life.record(case, tick.now, "merged"))
+
+    def _rest(self, case: Case, tick: _Tick) -> None:
+        """Let an incident of which nothing stands grow old; silence of its entities stops the time."""
+        if case.quiet_at is None or tick.silent(case):
+            case.quiet_at = tick.now
+        needed = min(self._quiet_ms * 2 ** (case.episode - 1), max(_LONGEST_QUIET_MS, self._quiet_ms))
+        if case.closed_by or tick.now - case.quiet_at >= needed:
+            self._close(case, tick)
+
+    def _close(self, case: Case, tick: _Tick) -> None:
+        tick.finished.add(case.id)
+        if not case.closed_by:
+            case.state, case.resolved_at = "resolved", tick.now
+            tick.lines.append(life.record(case, tick.now, "resolved"))
+        resolved = tick.now if case.resolved_at is None else case.resolved_at
+        self._closed[case.id] = Closed(case.id, case.episode, *case.cause, resolved, case.decisions)
+
+    def _before(self, explanation: Explanation) -> Closed | None:
+        """Return the resolved incident of which an explanation is the next episode."""
+        cause = (explanation.entity, explanation.reason)
+        same = [c for c in self._closed.values() if (c.entity, c.reason) == cause]
+        return max(same, key=lambda c: (c.resolved_at, c.id), default=None)
+
+    def _wake(self, now: int) -> int | None:
+        """Return when something is due though no frame comes."""
+        due = [c.quiet_at + self._quiet_ms for c in self._open if c.quiet_at is not None]
+        if any(c.decisions and c.decisions[-1].reason in _WAITS for c in self._open):
+            due.append(now + self._rules.tick_ms)
+        return min((max(ts, now + self._rules.tick_ms) for ts in due), default=None)
+
+    def forget(self, now: int) -> None:
+        """Drop resolved incidents that can have no further episode, and silences that are over."""
+        self._closed = {k: c for k, c in self._closed.items() if now - c.resolved_at <= self._gap_ms}
+        self._mutes = {name: until for name, until in self._mutes.items() if until > now}
+
+    def why(self, target: str) -> tuple[Decision, ...]:
+        """Return the decisions about an incident (by id) or an entity, in order."""
+        found = [
+            d
+            for c in self._open
+            if target in (c.id, c.entity) or target in c.affected
+            for d in c.decisions
+        ]
+        found += [d for c in self._closed.values() if target in (c.id, c.entity) for d in c.decisions]
+        return tuple(sorted(set(found)))
+
+    def obey(self, commands: Iterable[Command], now: int) -> list[Incident]:
+        """Do what people said, and return the transitions of it. What names no open incident does nothing."""
+        lines: list[Incident] = []
+        for command in sorted(commands):
+            if command.action == "silence":
+                until = dict(command.arguments).get("until", "")
+                self._mutes[command.target] = int(until) if until.isdigit() else now
+                continue
+            case = next((c for c in self._open if c.id == command.target and not c.closed_by), None)
+            word = _do(case, command, now) if case is not None else ""
+            if case is not None and word:
+                lines.append(life.record(case, now, word))
+        return lines
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the incidents as primitives."""
+        return {
+            "open": msgspec.to_builtins(self._open),
+            "closed": msgspec.to_builtins(list(self._closed.values())),
+            "mutes": dict(self._mutes),
+        }
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Go on from `to_state`."""
+        self._open = msgspec.convert(state["open"], list[Case])
+        self._closed = {c.id: c for c in msgspec.convert(state["closed"], list[Closed])}
+        self._mutes = dict(state["mutes"])
+
+
+class _Tick:
+    """What one update reads and writes."""
+
+    def __init__(self, evidence: Evidence, words: Words, changes: ChangeLog) -> None:
+        self._evidence = evidence
+        self.now = evidence.observation.end
+        self.graph: Graph = evidence.relations.graph
+        self.words, self.changes = words, changes
+        self.lines: list[Incident] = []
+        self.decisions: list[Decision] = []
+        self.finished: set[str] = set()
+
+    def silent(self, case: Case) -> bool:
+        """Whether one of the entities that showed an incident is silent now."""
+        index, hidden = self.graph.index, self._evidence.hidden
+        return any(cell.entity in index and hidden[index[cell.entity]] for cell in case.cells)
+
+
+def _do(case: Case, command: Command, now: int) -> str:
+    """Do what a person said about an incident; return the transition, "" for none."""
+    if command.action == "ack":
+        case.state = "acknowledged"
+        return "acknowledged"
+    if command.action == "resolve":
+        case.state, case.resolved_at, case.closed_by = "resolved", now, command.user
+        return "resolved"
+    if command.action == "mark":
+        case.mark = dict(command.arguments).get("as", "")
+    return ""

@@ -1,0 +1,140 @@
+"""The step of correlation, in order, and its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from monitor.correlate.book import CaseBook
+from monitor.correlate.cells import CellKey, gather
+from monitor.correlate.changes import ChangeLog
+from monitor.correlate.decide import PageRules
+from monitor.correlate.evidence import weigh
+from monitor.correlate.explain import Reading, explain
+from monitor.correlate.hypotheses import Prior, propose
+from monitor.correlate.nulls import NullShares
+from monitor.correlate.observe import CorrelateResult, Decision, Observation, PageReason
+from monitor.correlate.relations import Relations
+from monitor.correlate.words import Words
+
+if TYPE_CHECKING:
+    from monitor.config.settings import Settings
+    from monitor.correlate.evidence import Evidence
+    from monitor.correlate.faults import FaultBook
+    from monitor.topology import Graph
+    from monitor.types import Bools
+
+LOOSE_KEPT = 1_000
+
+
+class Loose(msgspec.Struct, frozen=True):
+    """A signal that stands and that no cause explains."""
+
+    cell: CellKey
+    since: int
+    score: float
+
+
+class CorrelateStage:
+    """Signals in, transitions of incidents out; one for each site.
+
+    Ticks must come in order. Memory is bounded by the fleet, by 14 days of changes and by the incidents of
+    a day.
+    """
+
+    def __init__(self, faults: FaultBook, settings: Settings) -> None:
+        self._faults = faults
+        self._lookback_ms = settings.change_lookback_ms
+        rules = PageRules(settings.tick_ms, settings.page_wait_ticks, settings.page_confidence)
+        self._cases = CaseBook(rules, settings.resolve_after_ms, settings.episode_gap_ms)
+        self._changes = ChangeLog()
+        self._nulls = NullShares(faults.families)
+        self._loose: tuple[Loose, ...] = ()
+        self._relations: Relations | None = None
+
+    def step(self, observation: Observation, graph: Graph) -> CorrelateResult:
+        """Take what stands at the end of a tick and return what changed about the incidents."""
+        observation, graph = _complete(observation, graph)
+        self._changes.add(observation.changes)
+        self._changes.forget(observation.end)
+        told = self._cases.obey(observation.commands, observation.end)
+        cells = gather(observation.signals, self._faults, graph.index)
+        if not len(cells) and self._cases.idle:
+            self._nulls.count(observation, cells, np.empty(0, np.int64))
+            self._loose = ()
+            self._cases.forget(observation.end)
+            return CorrelateResult(tuple(told))
+        rates = self._nulls.rates()
+        evidence = weigh(cells, self._over(graph), self._faults, observation, rates)
+        found = propose(evidence, self._faults, Prior(rates, self._changes, self._cases.standing()))
+        reading = explain(evidence, self._faults, found)
+        self._nulls.count(observation, cells, reading.loose)
+        self._loose = _loose(evidence, reading)
+        words = Words(evidence, self._faults, self._changes, self._lookback_ms)
+        result = self._cases.update(reading, evidence, words, self._changes)
+        return CorrelateResult((*told, *result.incidents), result.decisions, result.wake_at)
+
+    def why(self, target: str) -> tuple[Decision, ...]:
+        """Return why an incident, or incidents of an entity, paged or did not; and signals without a cause."""
+        loose = [
+            Decision(
+                item.since, "", target, PageReason.NO_CAUSE,
+                f"{item.cell.family} {item.cell.direction}, {item.score:.1f} nats",
+            )
+            for item in self._loose
+            if item.cell.entity == target
+        ]  # fmt: skip
+        return (*self._cases.why(target), *loose)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything that the next step needs, as primitives."""
+        return {
+            "cases": self._cases.to_state(),
+            "changes": self._changes.to_state(),
+            "nulls": self._nulls.to_state(),
+            "loose": msgspec.to_builtins(self._loose),
+        }
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Go on from `to_state` of a stage with the same faults and settings."""
+        self._cases.from_state(state["cases"])
+        self._changes = ChangeLog.from_state(state["changes"])
+        self._nulls.from_state(state["nulls"])
+        self._loose = msgspec.convert(state["loose"], tuple[Loose, ...])
+
+    def _over(self, graph: Graph) -> Relations:
+        """Return the relations of a graph, those of the last one if it is the same."""
+        if self._relations is None or self._relations.graph is not graph:
+            self._relations = Relations(graph)
+        return self._relations
+
+
+def _loose(evidence: Evidence, reading: Reading) -> tuple[Loose, ...]:
+    cells = evidence.cells
+    strongest = reading.loose[np.argsort(-cells.score[reading.loose], kind="stable")][:LOOSE_KEPT]
+    return tuple([Loose(cells.keys[c], int(cells.since[c]), float(cells.score[c])) for c in strongest.tolist()])
+
+
+def _complete(observation: Observation, graph: Graph) -> tuple[Observation, Graph]:
+    """Add entities that signals name and the graph does not have, as unknown everywhere."""
+    named = {s.entity for s in observation.signals}
+    whole = graph.with_entities(named)
+    if whole is graph:
+        return observation, graph
+    place = np.array([whole.index[name] for name in graph.ids], np.int64)
+
+    def moved(states: Bools) -> Bools:
+        wide = np.zeros(len(whole), bool)
+        wide[place] = states
+        return wide
+
+    return Observation(
+        observation.end,
+        observation.signals,
+        {family: moved(states) for family, states in observation.judged.items()},
+        moved(observation.reporting),
+        observation.changes,
+        observation.commands,
+    ), whole
