@@ -22,7 +22,7 @@ from monitor.config.reading import (
     unknown_keys,
 )
 from monitor.errors import ConfigError
-from monitor.types import Severity  # noqa: TC001 (msgspec reads the annotations)
+from monitor.types import Severity
 
 MetricType = Literal["gauge", "counter", "event"]
 BadDirection = Literal["up", "down", "both", "none"]

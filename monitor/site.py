@@ -1,6 +1,6 @@
 """The site: takes a tick when all partitions have closed it, and owns all that compares and decides.
 
-    merge -> detect -> aggregate -> presence -> correlate
+merge -> detect -> aggregate -> presence -> correlate
 """
 
 from __future__ import annotations

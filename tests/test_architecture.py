@@ -59,7 +59,9 @@ def test_imports_go_down_only_and_stages_do_not_know_each_other(path: Path) -> N
         return
     assert room in FLOORS, f"docs/architecture.md gives no floor to monitor/{room}"
     for other in rooms_imported(ast.parse(path.read_text())) - {room}:
-        assert FLOORS[other] <= FLOORS[room], f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
+        assert FLOORS[other] <= FLOORS[room], (
+            f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
+        )
         assert not (room in STAGES and other in STAGES), f"stage {room} imports stage {other}"
 
 

@@ -37,7 +37,10 @@ class LineFile:
         `number` is the number of the line before `offset`. Raises WorkError where the file cannot be read.
         """
         try:
-            with self.path.open("rb", buffering=BUFFER) as self._raw, _decompressed(self._raw, self.path) as lines:
+            with (
+                self.path.open("rb", buffering=BUFFER) as self._raw,
+                _decompressed(self._raw, self.path) as lines,
+            ):
                 lines.seek(offset)
                 for line in lines:
                     offset += len(line)
@@ -65,7 +68,7 @@ def _decompressed(raw: IO[bytes], path: Path) -> IO[bytes]:
 
 
 def recordings(paths: Sequence[Path]) -> list[Path]:
-    """Return the files of frames that paths name: files as they are, of a directory those that may hold some."""
+    """Return the files that paths name: files as they are, of a directory those that may hold frames."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():

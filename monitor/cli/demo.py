@@ -27,7 +27,9 @@ WIDTH = 150
 @click.option("--gpus", default=512, show_default=True, type=click.IntRange(64), help="A multiple of 8.")
 @click.option("--seed", default=1, show_default=True, help="Another seed is another hall with other faults.")
 @click.option("--hours", default=30.0, show_default=True, type=click.FloatRange(6), help="Simulated time.")
-@click.option("--interval", default=60, show_default=True, type=click.IntRange(1, 300), help="Seconds a frame.")
+@click.option(
+    "--interval", default=60, show_default=True, type=click.IntRange(1, 300), help="Seconds a frame."
+)
 @click.option("--out", default="demo", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the incidents and the score as JSON.")
 def demo_command(gpus: int, seed: int, hours: float, interval: int, out: Path, *, as_json: bool) -> None:
@@ -139,7 +141,9 @@ def _tell_incidents(console: Console, demo: Demo) -> None:
     found = {(i.id, i.episode): i for i in demo.incidents}
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     for column in ("", "what broke", "at", "the page named", "sure", "after", "anomalies", "affected"):
-        table.add_column(column, justify="right" if column in {"sure", "after", "anomalies", "affected"} else "left")
+        table.add_column(
+            column, justify="right" if column in {"sure", "after", "anomalies", "affected"} else "left"
+        )
     for number, row in enumerate(demo.score.faults, start=1):
         incident = found.get((row.incident or "", row.episode or 1))
         table.add_row(str(number), row.scenario, row.entity, *_named(row, incident))

@@ -28,7 +28,9 @@ def incidents_group() -> None:
 
 @incidents_group.command("list")
 @FROM
-@click.option("--state", type=click.Choice(["open", "acknowledged", "resolved", "merged"]), help="Only these.")
+@click.option(
+    "--state", type=click.Choice(["open", "acknowledged", "resolved", "merged"]), help="Only these."
+)
 @click.option("--paged", is_flag=True, help="Only those that paged.")
 @AS_JSON
 def list_incidents(file: Path, state: str | None, *, paged: bool, as_json: bool) -> None:
@@ -154,7 +156,9 @@ def find_incident(file: Path, incident_id: str) -> list[Incident]:
     lines = [incident for incident in transitions(file) if incident.id.startswith(incident_id)]
     ids = sorted({incident.id for incident in lines})
     if not ids:
-        raise WorkError(f"{file}: no incident begins with `{incident_id}`; `monitor incidents list` shows them")
+        raise WorkError(
+            f"{file}: no incident begins with `{incident_id}`; `monitor incidents list` shows them"
+        )
     if len(ids) > 1:
         raise WorkError(f"{file}: `{incident_id}` may be {' or '.join(ids[:5])}; write more of it")
     return lines
@@ -172,7 +176,17 @@ def _print_table(incidents: list[Incident]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("incident", "severity", "state", "opened (UTC)", "cause", "reason", "sure", "affected", "pages"):
+    for column in (
+        "incident",
+        "severity",
+        "state",
+        "opened (UTC)",
+        "cause",
+        "reason",
+        "sure",
+        "affected",
+        "pages",
+    ):
         table.add_column(column, justify="right" if column in {"sure", "affected", "pages"} else "left")
     for incident in incidents:
         table.add_row(
@@ -223,5 +237,7 @@ def describe(history: list[Incident]) -> list[str]:
         lines.append(f"  {candidate.score:6.1%}  {candidate.entity}")
         lines += [f"            {evidence}" for evidence in candidate.evidence]
     lines.append("history")
-    lines += [f"  {clock_text(i.updated_at)}  {i.transition}: {i.cause.entity} {i.cause.reason}" for i in history]
+    lines += [
+        f"  {clock_text(i.updated_at)}  {i.transition}: {i.cause.entity} {i.cause.reason}" for i in history
+    ]
     return lines

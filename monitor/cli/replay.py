@@ -20,11 +20,17 @@ OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command("replay")
 @click.argument("paths", nargs=-1, required=True, type=IN_FILE)
-@click.option("--topology", type=IN_FILE, help="NDJSON, one entity a line; by default the one beside the frames.")
-@click.option("--rules", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Rules directory.")
+@click.option(
+    "--topology", type=IN_FILE, help="NDJSON, one entity a line; by default the one beside the frames."
+)
+@click.option(
+    "--rules", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Rules directory."
+)
 @click.option("--incidents", type=OUT_FILE, help="Write incidents here, one line for each transition.")
 @click.option("--anomalies", type=OUT_FILE, help="Write anomalies here.")
-@click.option("--dead", type=OUT_FILE, help="Write frames that could not be read here, with reason and place.")
+@click.option(
+    "--dead", type=OUT_FILE, help="Write frames that could not be read here, with reason and place."
+)
 @click.option("--partitions", default=1, show_default=True, type=click.IntRange(1, 1024))
 @click.option("--batch-frames", default=1000, show_default=True, type=click.IntRange(1))
 @click.option(

@@ -37,7 +37,7 @@ def check(directory: Path | None, *, as_json: bool) -> None:
     \b
     Example:
       monitor rules check --rules etc/rules
-    """  # noqa: D301 - click reads the backspace
+    """
     from monitor.adapters.rules import check_rules, load_rules
 
     problems = check_rules(directory)
@@ -67,7 +67,7 @@ def show(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> No
     \b
     Example:
       monitor rules show DCGM_FI_DEV_GPU_TEMP 79 tick_ms
-    """  # noqa: D301 - click reads the backspace
+    """
     from monitor.adapters.rules import load_rules
 
     rules = load_rules(directory)

@@ -13,7 +13,7 @@ from monitor.catalog import FAMILIES, SILENCE
 from monitor.config.reading import as_mapping, as_record, read_mapping, unknown_keys
 from monitor.errors import ConfigError
 from monitor.topology import KINDS
-from monitor.types import IncidentClass, Severity, Signal  # noqa: TC001 (msgspec reads the annotations)
+from monitor.types import IncidentClass, Severity, Signal
 from monitor.units import duration_ms
 
 Relation = Literal[

@@ -2,8 +2,9 @@
 
 A partition says which of its sources are overdue. Whether that is their silence or ours only the whole site
 can tell: an overdue source is silent once the others were heard for one and a half of its rhythms after its
-last frame; when nobody at all was heard for twice as long as the most frequent source may be quiet (a minute at least), we are blind,
-and nobody is called silent for it. After blindness everyone gets their patience anew.
+last frame; when nobody at all was heard for twice as long as the most frequent source may be quiet (a minute
+at least), we are blind, and nobody is called silent for it. After blindness everyone gets their patience
+anew.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Absence:
         """Whether nobody is heard."""
         return self._blind_since > 0
 
-    def step(self, end: int, parts: Sequence[TickPart], *, judge: bool) -> tuple[list[Silence], list[Blindness]]:
+    def step(
+        self, end: int, parts: Sequence[TickPart], *, judge: bool
+    ) -> tuple[list[Silence], list[Blindness]]:
         """Take what the partitions say of a tick; return the silences that began or ended, and blindness."""
         heard = max((part.heard for part in parts), default=0)
         blindness = self._see_again(heard, end)
@@ -89,7 +92,10 @@ class Absence:
     def _confirm(self, end: int) -> list[Silence]:
         found = []
         for key, silence in sorted(self._pending.items()):
-            if end >= self._due(silence) and self._heard - self._base(silence) > OTHERS_HEARD * silence.rhythm_ms:
+            if (
+                end >= self._due(silence)
+                and self._heard - self._base(silence) > OTHERS_HEARD * silence.rhythm_ms
+            ):
                 found.append(silence)
                 del self._pending[key]
                 self._silent.add(key)

@@ -103,7 +103,7 @@ class SeriesBook:
         return Layout(series, numbers, scales, len(entities))
 
     def _preferred(self, kind: str, wire_names: tuple[str, ...]) -> set[str]:
-        """Where several names mean one metric, its own counts, else the alias that the catalogue lists first."""
+        """Return the names that count: of several for one metric its own, else the alias listed first."""
         best: dict[str, tuple[int, str]] = {}
         for wire_name in wire_names:
             resolved = self._catalog.resolve(kind, wire_name)

@@ -71,7 +71,7 @@ class Body(msgspec.Struct):
 class TolerantBody(Body, kw_only=True):
     """A frame some of whose values are the contract's three non-finite strings."""
 
-    metrics: dict[str, list[float | None | NotFinite]] = {}  # type: ignore[assignment]
+    metrics: dict[str, list[float | NotFinite | None]] = {}  # type: ignore[assignment]
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -148,7 +148,9 @@ def _refuse_body(body: Body) -> Rejection | None:
     for name, values in body.metrics.items():
         if len(values) != expected:
             what = "items" if items is not None else "value, since there are no items"
-            return Rejection(DeadReason.BAD_LENGTH, f"`{name}` has {len(values)} values for {expected} {what}")
+            return Rejection(
+                DeadReason.BAD_LENGTH, f"`{name}` has {len(values)} values for {expected} {what}"
+            )
     if body.kind == "change" and not body.change:
         return Rejection(DeadReason.BAD_TYPE, "a change frame says in `change` what changed")
     return None

@@ -54,7 +54,7 @@ class Partition:
         self.quality: Counter[Quality] = Counter()
 
     def accept(self, line: bytes, placed: Placed, closed: int) -> Rejection | None:
-        """Take a line; `closed` is the end of the last tick that is closed. Return why it is a dead letter."""
+        """Take a line; `closed` is the end of the last closed tick. Return why it is a dead letter, if so."""
         body = read_body(line)
         if isinstance(body, Rejection):
             return body
@@ -194,7 +194,7 @@ class Partition:
         return self._to_rates(series[order], ts[order], value[order])
 
     def _announce(self, series: Ints) -> tuple[tuple[SeriesKey, ...], Ints]:
-        """Give series that have a cell for the first time their public numbers; return those and the cells'."""
+        """Give numbers to series that have their first cell; return their keys and the cells' numbers."""
         for _ in range(len(self._book.keys) - len(self._public.array)):
             self._public.append(UNANNOUNCED)
         public = self._public.array
@@ -206,7 +206,9 @@ class Partition:
     def _to_rates(self, series: Ints, ts: Ints, value: Floats) -> Columns:
         counted = self._book.type.array[series] == COUNTER
         if counted.any():
-            rate, resets = self._rates.step(series[counted], ts[counted], value[counted], len(self._book.keys))
+            rate, resets = self._rates.step(
+                series[counted], ts[counted], value[counted], len(self._book.keys)
+            )
             value[counted] = rate
             self.quality[Quality.COUNTER_RESET] += resets
             known = ~np.isnan(value)

@@ -49,7 +49,7 @@ class Presence:
         return int(self.rhythms.threshold()[known].min(initial=NEVER)) if known.any() else 0
 
     def sign_of_life(self, kind: str, source: str, ts: int) -> None:
-        """A frame of a source came out of time: it lives, though nothing is measured."""
+        """Note that a source lives: its frame came out of time, and nothing of it is measured."""
         number = self.numbers.get((kind, source), NOBODY)
         if number != NOBODY:
             self.rhythms.alive[number] = max(ts, int(self.rhythms.alive[number]))

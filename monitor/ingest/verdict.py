@@ -54,12 +54,10 @@ def place(header: Header, clock: int, rules: TimeRules) -> Placed | Rejection:
     if header.ts - arrival > rules.skew_ms:
         return _ahead("ts", header.ts - arrival, "when it was taken in", rules)
     end = tick_end(header.ts, rules.tick_ms)
-    if header.received is None:
-        late = clock - header.ts > rules.skew_ms
-    else:
-        late = arrival - end > rules.lateness_ms
+    stamped = header.received is not None
+    late = arrival - end > rules.lateness_ms if stamped else clock - header.ts > rules.skew_ms
     closed = end <= rules.closed_by(clock)
-    return Placed(Timing.LATE if late or closed else Timing.IN_TIME, arrival, header.received is not None)
+    return Placed(Timing.LATE if late or closed else Timing.IN_TIME, arrival, stamped)
 
 
 def _ahead(field: str, by_ms: int, of: str, rules: TimeRules) -> Rejection:

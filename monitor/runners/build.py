@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monitor.adapters.lines import LineFile, recordings
 from monitor.adapters.rules import load_rules
 from monitor.adapters.statedir import StateDir, identity
 from monitor.errors import UsageError
 from monitor.pipeline import Pipeline
-from monitor.site import Setup
 from monitor.runners.replay import Outputs, Replay
+from monitor.site import Setup
 from monitor.topology import Topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DECISIONS = "decisions.ndjson"
 
@@ -70,7 +73,9 @@ def read_topology(path: Path) -> Topology:
 
 def _beside(files: list[Path]) -> Path | None:
     """Return the topology that lies beside the frames, if there is one."""
-    found = sorted({file.parent / "topology.ndjson" for file in files if (file.parent / "topology.ndjson").exists()})
+    found = sorted(
+        {file.parent / "topology.ndjson" for file in files if (file.parent / "topology.ndjson").exists()}
+    )
     return found[0] if len(found) == 1 else None
 
 

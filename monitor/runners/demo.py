@@ -12,7 +12,7 @@ import zstandard
 
 import loadgen
 from monitor.adapters.records import standing
-from monitor.evaluate import Truth, evaluate
+from monitor.evaluate import evaluate
 from monitor.runners.build import ReplayPlan, build_replay
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Recorded frames through the pipeline, as fast as it goes, in event time; it goes on where it was cut short."""
+"""Recorded frames through the pipeline in event time, as fast as it goes, going on where it was cut short."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.adapters.lines import LinesOut
 from monitor.adapters.recording import Line, Recording
-from monitor.adapters.statedir import StateDir
 from monitor.types import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from monitor.adapters.statedir import StateDir
     from monitor.ingest.frames import Rejection
     from monitor.pipeline import Pipeline
     from monitor.site import SiteOutput
@@ -58,7 +58,12 @@ class Replay:
     """One replay: a recording, a pipeline, outputs, and perhaps a state directory to go on from."""
 
     def __init__(
-        self, files: list[Path], pipeline: Pipeline, outputs: Outputs, state: StateDir | None, settle_ticks: int
+        self,
+        files: list[Path],
+        pipeline: Pipeline,
+        outputs: Outputs,
+        state: StateDir | None,
+        settle_ticks: int,
     ) -> None:
         self._pipeline = pipeline
         self._state = state
@@ -130,7 +135,9 @@ class Replay:
         if self._state is None:
             return
         lengths = {name: output.sync() for name, output in self._outputs.items()}
-        report = {name: getattr(self.report, name) for name in ("lines", "samples", "ticks", "anomalies", "dead")}
+        report = {
+            name: getattr(self.report, name) for name in ("lines", "samples", "ticks", "anomalies", "dead")
+        }
         self._state.save(
             {
                 "lengths": lengths,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,9 @@ from monitor.ingest.frames import Rejection
 from monitor.ingest.partition import Partition
 from monitor.ingest.verdict import Placed, TimeRules, Timing
 from monitor.reasons import Quality
-from monitor.types import TickPart
+
+if TYPE_CHECKING:
+    from monitor.types import TickPart
 
 T0 = 1_795_500_000_000
 RULES = TimeRules(10_000, 30_000, 300_000)
@@ -54,7 +56,10 @@ def close(partition: Partition, end: int) -> list[tuple[str, str, int, float]]:
 def test_items_become_series_of_their_entities() -> None:
     """An item inside a source is `itemkind:name-of-source/item`; null is no cell."""
     partition = fresh()
-    put(partition, line(T0, items=["0", "1"], metrics={"gpu_temp_celsius": [61, None], "power_watts": [500, 510]}))
+    put(
+        partition,
+        line(T0, items=["0", "1"], metrics={"gpu_temp_celsius": [61, None], "power_watts": [500, 510]}),
+    )
     assert close(partition, T0) == [
         ("gpu:n1/0", "gpu_temp_celsius", T0, 61.0),
         ("gpu:n1/0", "power_watts", T0, 500.0),
@@ -66,7 +71,10 @@ def test_exporter_names_mean_our_metrics_with_their_scale_and_the_canonical_name
     """A frame may carry DCGM's names, in either naming; where both are there, ours counts."""
     partition = fresh()
     put(partition, line(T0, metrics={"DCGM_FI_DEV_GPU_TEMP": [70.0], "DCGM_FI_DEV_FB_USED": [2.0]}))
-    put(partition, line(T0, "node:n2", metrics={"DCGM_FI_DEV_GPU_TEMP_CELSIUS": [1.0], "gpu_temp_celsius": [71.0]}))
+    put(
+        partition,
+        line(T0, "node:n2", metrics={"DCGM_FI_DEV_GPU_TEMP_CELSIUS": [1.0], "gpu_temp_celsius": [71.0]}),
+    )
     assert close(partition, T0) == [
         ("node:n1", "fb_used_bytes", T0, 2.0 * 2**20),
         ("node:n1", "gpu_temp_celsius", T0, 70.0),
@@ -177,7 +185,12 @@ def test_a_source_that_keeps_coming_late_is_said_to_and_a_backlog_is_not() -> No
     for i in range(1, 180):
         arrival = start + 10_000 * i
         put(partition, line(arrival - 360_000), timing=Timing.LATE, arrival=arrival)
-        put(partition, line(start - 3_600_000 + 10_000 * i, "node:n2"), timing=Timing.LATE, arrival=start + 5_000)
+        put(
+            partition,
+            line(start - 3_600_000 + 10_000 * i, "node:n2"),
+            timing=Timing.LATE,
+            arrival=start + 5_000,
+        )
     assert partition.next_due() == start + 1_800_000
     lags = partition.close(start + 1_800_000, judge=True).lags
     assert [(lag.entity, lag.behind_ms, lag.state) for lag in lags] == [("node:n1", 360_000, "late")]
@@ -196,7 +209,10 @@ def test_state_is_kept_by_source_and_dealt_out_anew(cut: int, partitions: int) -
             if source == "node:n3" and i > 25:
                 continue
             metrics = {"ecc_sbe_total": [10 * i + j], "gpu_temp_celsius": [60 + j if i % 7 else None]}
-            put([p for k, p in enumerate(parts) if j % len(parts) == k][0], line(ts + j, source, items=["0"], metrics=metrics))
+            put(
+                next(p for k, p in enumerate(parts) if j % len(parts) == k),
+                line(ts + j, source, items=["0"], metrics=metrics),
+            )
         closed = [p.close(ts, judge=True) for p in parts]
         for part, names in zip(closed, keys, strict=True):
             out += cells(part, names) + [(s.entity, s.state, s.since) for s in part.silences]

@@ -23,10 +23,21 @@ def topology() -> list[str]:
     """Twelve racks on three CDUs, eight nodes each, of which some have odd clocks."""
     lines: list[dict[str, Any]] = [{"id": "facility:f1", "owner": "facilities"}]
     lines += [{"id": f"cdu:c{c}", "parent": "facility:f1"} for c in range(3)]
-    lines += [{"id": f"rack:r{r:02d}", "parent": "facility:f1", "depends_on": [f"cdu:c{r // 4}"]} for r in range(12)]
+    lines += [
+        {"id": f"rack:r{r:02d}", "parent": "facility:f1", "depends_on": [f"cdu:c{r // 4}"]} for r in range(12)
+    ]
     for i, name in enumerate(nodes()):
-        lines.append({"id": f"node:{name}", "parent": f"rack:r{i % 12:02d}", "owner": "platform", "tags": {"sku": "H100"}})
-        lines += [{"id": f"gpu:{name}/{g}", "parent": f"node:{name}", "tags": {"sku": "H100"}} for g in range(2)]
+        lines.append(
+            {
+                "id": f"node:{name}",
+                "parent": f"rack:r{i % 12:02d}",
+                "owner": "platform",
+                "tags": {"sku": "H100"},
+            }
+        )
+        lines += [
+            {"id": f"gpu:{name}/{g}", "parent": f"node:{name}", "tags": {"sku": "H100"}} for g in range(2)
+        ]
     return [json.dumps(line) for line in lines]
 
 
@@ -46,11 +57,24 @@ def frames(seed: int = 1) -> list[Frame]:
     for c in range(3):
         for t in range(0, END, MINUTE):
             if not HOLE[0] <= t < HOLE[1]:
-                metrics = {"coolant_flow_lpm": [120 + rng.normal()], "coolant_return_celsius": [40 + rng.normal() / 5]}
-                found.append((T0 + t + 7 * c, {"kind": "facility", "ts": T0 + t + 7 * c, "source": f"cdu:c{c}", "metrics": metrics}))
+                metrics = {
+                    "coolant_flow_lpm": [120 + rng.normal()],
+                    "coolant_return_celsius": [40 + rng.normal() / 5],
+                }
+                found.append(
+                    (
+                        T0 + t + 7 * c,
+                        {"kind": "facility", "ts": T0 + t + 7 * c, "source": f"cdu:c{c}", "metrics": metrics},
+                    )
+                )
     for t in range(HOUR, END, HOUR):
         if not HOLE[0] <= t < HOLE[1]:
-            bill = {"kind": "cost", "ts": T0 + t, "source": "service:serving", "metrics": {"cost_usd": [90 + rng.normal()]}}
+            bill = {
+                "kind": "cost",
+                "ts": T0 + t,
+                "source": "service:serving",
+                "metrics": {"cost_usd": [90 + rng.normal()]},
+            }
             found.append((T0 + t + 20 * MINUTE, bill))
     return sorted(found, key=lambda f: f[0])
 
@@ -73,33 +97,61 @@ def _node(name: str, i: int, level: Any, rng: np.random.Generator) -> list[Frame
     return found
 
 
-def _frame(ts: int, source: str, rng: np.random.Generator, n: int, level: Any = (60.0, 60.0)) -> dict[str, Any]:
+def _frame(
+    ts: int, source: str, rng: np.random.Generator, n: int, level: Any = (60.0, 60.0)
+) -> dict[str, Any]:
     temperature = [round(float(x + rng.normal()), 1) for x in level]
     power = [round(float(500 + 5 * rng.normal()), 1) for _ in level]
-    metrics = {"gpu_temp_celsius": temperature, "power_watts": power, "xid": [0, 0], "ecc_sbe_total": [n // 50, 0]}
+    metrics = {
+        "gpu_temp_celsius": temperature,
+        "power_watts": power,
+        "xid": [0, 0],
+        "ecc_sbe_total": [n // 50, 0],
+    }
     return {"kind": "gpu", "ts": ts, "source": source, "items": ["0", "1"], "metrics": metrics}
 
 
 def lines(found: list[Frame], *, received: bool) -> list[bytes]:
     """Write frames as lines, with the recorder's stamp or without."""
-    return [json.dumps({**frame, "received": taken} if received else frame).encode() for taken, frame in found]
+    return [
+        json.dumps({**frame, "received": taken} if received else frame).encode() for taken, frame in found
+    ]
 
 
 def hardly_any() -> dict[str, list[bytes]]:
     """Recordings with hardly anything in them."""
     lone = [
-        {"kind": "facility", "ts": T0 + 300_000 * i, "source": "cdu:a", "metrics": {"coolant_supply_celsius": [20 + i % 3]}}
+        {
+            "kind": "facility",
+            "ts": T0 + 300_000 * i,
+            "source": "cdu:a",
+            "metrics": {"coolant_supply_celsius": [20 + i % 3]},
+        }
         for i in range(400)
     ]
     two = [
-        {"kind": "gpu", "ts": T0 + 10_000 * i + s, "source": f"node:{'ab'[s]}", "metrics": {"gpu_temp_celsius": [60 + i % 2]}}
+        {
+            "kind": "gpu",
+            "ts": T0 + 10_000 * i + s,
+            "source": f"node:{'ab'[s]}",
+            "metrics": {"gpu_temp_celsius": [60 + i % 2]},
+        }
         for i in range(400)
         for s in range(2)
         if s == 0 or i < 200
     ]
     bills = [
-        {"kind": "cost", "ts": T0 + HOUR * i, "source": f"service:{s}", "metrics": {"cost_usd": [60 + i % 5]}, "period": "1h"}
+        {
+            "kind": "cost",
+            "ts": T0 + HOUR * i,
+            "source": f"service:{s}",
+            "metrics": {"cost_usd": [60 + i % 5]},
+            "period": "1h",
+        }
         for i in range(100)
         for s in "ab"
     ]
-    return {name: [json.dumps(f).encode() for f in found] for name, found in (("lone", lone), ("two", two), ("bills", bills))}
+    return {
+        name: [json.dumps(f).encode() for f in found]
+        for name, found in (("lone", lone), ("two", two), ("bills", bills))
+    }

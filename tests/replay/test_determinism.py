@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,13 +16,17 @@ from tests.replay.conftest import Replayed, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 KINDS = ("stamped", "unstamped")
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def recording(
-    request: pytest.FixtureRequest, hard_frames: list[hard.Frame], hard_topology: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    hard_frames: list[hard.Frame],
+    hard_topology: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[list[bytes], Path, Replayed]:
     """The hard recording of one kind, its topology, and what an undisturbed replay of it gives."""
     lines = hard.lines(hard_frames, received=request.param == "stamped")
