@@ -32,3 +32,23 @@ class Quality(StrEnum):
     CONFLICT = "conflict"
     LATE = "late"
     UNREGISTERED = "unregistered"
+
+
+class SignalReason(StrEnum):
+    """Why a signal was raised. Statistical reasons say against what, hard facts say what."""
+
+    ABOVE_PEERS = "above_peers"
+    BELOW_PEERS = "below_peers"
+    ABOVE_PAST = "above_own_past"
+    BELOW_PAST = "below_own_past"
+    COUNT_UP = "count_rate_up"
+    GROUP_UP = "group_above_others"
+    GROUP_DOWN = "group_below_others"
+    XID = "xid"
+    DOUBLE_BIT_ERROR = "double_bit_error"
+    HARDWARE_SLOWDOWN = "hardware_slowdown"
+    ROW_REMAP_PENDING = "row_remap_pending"
+    ROW_REMAP_FAILED = "row_remap_failed"
+    LINK_DOWN = "link_down"
+    MEMORY_TEST_FAILED = "memory_test_failed"
+    SLOW_BESIDE_FLEET = "slow_beside_fleet"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from monitor.aggregate import AggregateStage
+from monitor.aggregate.stage import AggregateStage
 from monitor.catalog import FAMILIES, SILENCE
 from monitor.correlate import CorrelateStage, FaultBook, Observation
 from monitor.detect.stage import DetectStage
@@ -169,7 +169,7 @@ class Site:
         cleared: list[Signal] = []
         for panel in self._merge.panels(end, parts, len(self._table)):
             detected = self._detect.step(panel, self._table)
-            grouped = self._aggregate.step(panel, detected.z)
+            grouped = self._aggregate.step(panel, detected, self._table)
             raised += [*detected.raised, *grouped.raised]
             cleared += [*detected.cleared, *grouped.cleared]
         return _Measured(detected.signals + grouped.signals, raised, cleared, detected.judged)

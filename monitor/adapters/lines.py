@@ -41,7 +41,7 @@ class LineFile:
                 self.path.open("rb", buffering=BUFFER) as self._raw,
                 _decompressed(self._raw, self.path) as lines,
             ):
-                lines.seek(offset)
+                _skip(lines, offset)
                 for line in lines:
                     offset += len(line)
                     number += 1
@@ -56,6 +56,15 @@ class LineFile:
         if self._finished or self._raw is None:
             return self.size * self._finished
         return self._raw.tell()
+
+
+def _skip(stream: IO[bytes], count: int) -> None:
+    """Move forward; a decompressed stream cannot seek, so what lies before is read and dropped."""
+    if stream.seekable():
+        stream.seek(count)
+        return
+    while count and (dropped := len(stream.read(min(count, BUFFER)))):
+        count -= dropped
 
 
 def _decompressed(raw: IO[bytes], path: Path) -> IO[bytes]:

@@ -170,10 +170,7 @@ class CaseBook:
     def why(self, target: str) -> tuple[Decision, ...]:
         """Return the decisions about an incident (by id) or an entity, in order."""
         found = [
-            d
-            for c in self._open
-            if target in (c.id, c.entity) or target in c.affected
-            for d in c.decisions
+            d for c in self._open if target in (c.id, c.entity) or target in c.affected for d in c.decisions
         ]
         found += [d for c in self._closed.values() if target in (c.id, c.entity) for d in c.decisions]
         return tuple(sorted(set(found)))

@@ -142,7 +142,7 @@ def describe(case: Case, explanation: Explanation, graph: Graph, words: Words, n
         case.cause_at = now
     changes = words.changes(explanation)
     case.entity, case.fault, case.reason = explanation.entity, fault.name, explanation.reason
-    case.class_ = fault.class_
+    case.class_ = fault.incident_class
     case.owner = graph.owner(graph.index[explanation.entity])
     case.runbook = f"docs/runbooks/{fault.runbook}.md" if fault.runbook else ""
     case.first_query = fault.first_query.format(
@@ -183,7 +183,7 @@ def record(case: Case, now: int, transition: str) -> Incident:
     counts: dict[str, int] = {}
     for entity in sorted(case.affected, key=scale_of):
         counts[kind_of(entity)] = counts.get(kind_of(entity), 0) + 1
-    signals = [(*name.split(" ", 1), len(entities)) for name, entities in sorted(case.seen.items())]
+    signals = [_signal_count(name, entities) for name, entities in sorted(case.seen.items())]
     return Incident(
         id=case.id,
         episode=case.episode,
@@ -199,8 +199,8 @@ def record(case: Case, now: int, transition: str) -> Incident:
         cause=Cause(case.entity, case.reason, round(case.confidence, 6), case.explanation),
         candidates=case.candidates,
         affected=Affected(len(case.affected), counts, tuple(listed)),
-        anomalies=sum(count for *_, count in signals),
-        signals=tuple([SignalCount(metric, detector, count) for metric, detector, count in signals]),
+        anomalies=sum(signal.count for signal in signals),
+        signals=tuple(signals),
         changes=case.changes,
         owner=case.owner,
         runbook=case.runbook,
@@ -211,3 +211,7 @@ def record(case: Case, now: int, transition: str) -> Incident:
         transition=transition,
     )
 
+
+def _signal_count(name: str, entities: tuple[str, ...]) -> SignalCount:
+    metric, _, detector = name.partition(" ")
+    return SignalCount(metric, detector, len(entities))

@@ -199,4 +199,3 @@ def _medians(values: Ints, group: Ints, size: int) -> Ints:
     counts = np.bincount(group, minlength=size)
     first = np.cumsum(counts) - counts
     return values[order][first + (counts - 1) // 2] if size else np.empty(0, np.int64)
-

@@ -115,7 +115,10 @@ class _Belief:
         total: dict[int, tuple[int, float]] = {}
         numbers = rivals[first]
         for entity, fault, share in zip(
-            self._found.entity[numbers].tolist(), self._found.fault[numbers].tolist(), shares.tolist(), strict=True
+            self._found.entity[numbers].tolist(),
+            self._found.fault[numbers].tolist(),
+            shares.tolist(),
+            strict=True,
         ):
             best, sum_ = total.get(entity, (fault, 0.0))
             total[entity] = (best, sum_ + share)
@@ -177,7 +180,12 @@ def _affected(evidence: Evidence, cause: int, cells: Ints) -> Ints:
     for i in entity[silent].tolist():
         inside = relations.graph.descendants(i)
         hit[inside[evidence.observation.reporting[inside]]] = True
-    return np.flatnonzero(hit | _boxes(relations.graph.parent, relations.mask(_BOXES) & near, hit))
+    boxes = relations.mask(_BOXES) & near
+    if boxes.any():
+        hit |= _boxes(relations.graph.parent, boxes, hit)
+    reach = relations.reach(cause)
+    hit[cause] |= reach.size > 0 and 2 * np.count_nonzero(hit[reach]) >= reach.size
+    return np.flatnonzero(hit)
 
 
 def _boxes(parent: Ints, able: Bools, hit: Bools) -> Bools:
@@ -189,5 +197,3 @@ def _boxes(parent: Ints, able: Bools, hit: Bools) -> Bools:
         counts = np.bincount(parent[inside], weights=(hit | boxes)[inside], minlength=len(hit))
         boxes |= able & (2 * counts >= children) & (counts > 0)
     return boxes
-
-

@@ -31,7 +31,8 @@ carriers   what carries it: its containers and what they depend on, whose load i
 """
 
 Role = Literal["core", "expected", "side"]
-"""core: at least one must show, and quiet speaks against; expected: quiet speaks against; side: neither."""
+"""core: a signature, of which one must show, and then its quiet entities speak against; expected: quiet
+entities always speak against; side: it may show or not."""
 
 Paging = Literal["page", "ticket", "record", "none"]
 """What becomes of a fault of this kind; none: it explains signals and is no incident."""
@@ -77,7 +78,7 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     cause: tuple[str, ...]
-    class_: IncidentClass = msgspec.field(name="class")
+    incident_class: IncidentClass
     severity: Severity
     prior: float
     pages: Paging
@@ -248,5 +249,3 @@ def _fault_problems(
     except (KeyError, IndexError, ValueError) as error:
         problems.append(f"summary, first_query: cannot be filled in: {error}")
     return problems
-
-

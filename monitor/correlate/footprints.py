@@ -59,7 +59,9 @@ class Footprints:
             (evidence.unit_size[units], (evidence.block[units], units)),
             shape=(self._relations.n, len(evidence.block)),
         )
-        touched = self._relations.matrix("self", causes, ()) + self._relations.matrix("victims", causes, WORKLOADS)
+        touched = self._relations.matrix("self", causes, ()) + self._relations.matrix(
+            "victims", causes, WORKLOADS
+        )
         return touched @ entry
 
     def quiet(self, causes: tuple[str, ...], term: Term, family: str) -> Floats:
@@ -76,7 +78,9 @@ class Footprints:
         evidence = self._evidence
         live = np.flatnonzero(evidence.live)
         shape = (len(evidence.cells), len(evidence.block))
-        return hits @ sparse.csr_array((np.ones(len(live), np.int64), (live, evidence.unit[live])), shape=shape)
+        return hits @ sparse.csr_array(
+            (np.ones(len(live), np.int64), (live, evidence.unit[live])), shape=shape
+        )
 
     def whole(self, counts: sparse.csr_array) -> sparse.csr_array:
         """Return which units are explained: single cells, and blocks of which half the cells are."""
@@ -127,7 +131,8 @@ class Footprints:
             own = reach + relations.matrix("victims", causes, ())
             entity: Ints = self._evidence.cells.entity[groups.cell]
             picked = sparse.csr_array(
-                (np.ones(len(entity), np.int64), (entity, np.arange(len(entity)))), shape=(relations.n, shape[1])
+                (np.ones(len(entity), np.int64), (entity, np.arange(len(entity)))),
+                shape=(relations.n, shape[1]),
             )
             most = sparse.csr_array(
                 (np.ones(int(enough.sum()), np.int64), (share.row[enough], share.col[enough])), shape=shape

@@ -97,9 +97,7 @@ def propose(evidence: Evidence, book: FaultBook, prior: Prior) -> Hypotheses:
 class _Draft:
     """The hypotheses of one fault kind while they are being scored. R rows have a hot core."""
 
-    def __init__(
-        self, evidence: Evidence, footprints: Footprints, fault: FaultKind, prior: Prior
-    ) -> None:
+    def __init__(self, evidence: Evidence, footprints: Footprints, fault: FaultKind, prior: Prior) -> None:
         self._evidence, self._footprints, self._fault, self._prior = evidence, footprints, fault, prior
         self._entity = evidence.relations.of(fault.cause)
         core = [footprints.hits(fault.cause, term) for term in fault.footprint if term.role == "core"]
@@ -123,7 +121,9 @@ class _Draft:
         if not self._fault.only:
             return rows
         ids = self._evidence.relations.graph.ids
-        named = [any(fnmatch.fnmatchcase(ids[i], p) for p in self._fault.only) for i in self._entity[rows].tolist()]
+        named = [
+            any(fnmatch.fnmatchcase(ids[i], p) for p in self._fault.only) for i in self._entity[rows].tolist()
+        ]
         return rows[np.array(named, bool)]
 
     def _find_faded(self) -> Bools:
@@ -192,7 +192,10 @@ class _Draft:
         return taken, self._footprints.to_units(taken)
 
     def _against(self, term: Term, taken: sparse.csr_array | None, onset: Ints) -> Floats:
-        """Return the score of a term less the weight of what it explains, in nats: what is quiet against it."""
+        """Return the score of a term less the weight of what it explains, in nats: what is quiet against it.
+
+        A core family that shows nowhere is another signature of the same fault, and says nothing.
+        """
         total = np.zeros(len(self.rows))
         late_enough = self._evidence.observation.end - onset >= (term.lag_ms or 0)
         for family, _ in term.signs:
@@ -203,7 +206,8 @@ class _Draft:
                 hot = taken @ self._footprints.in_family(family).astype(np.float64)
             quiet = self._footprints.quiet(self._fault.cause, term, family)[self.rows] * late_enough
             rate = float(self._prior.rates[self._evidence.families.index(family)])
-            total += mean_evidence(hot, quiet, term.q, rate) - hot * weight(np.array(rate))
+            against = mean_evidence(hot, quiet, term.q, rate) - hot * weight(np.array(rate))
+            total += np.where((hot > 0) | (term.role == "expected"), against, 0.0)
         return total
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 if TYPE_CHECKING:
-    from monitor.types import Floats, Ints
+    from monitor.types import Bools, Floats, Ints
 
 _EPSILON = 1e-9
 _MAX_MOVES = 10_000
@@ -33,10 +33,7 @@ def best_set(cost: Floats, cover: sparse.csr_array, weights: Floats) -> Ints:
     to the lower number.
     """
     search = _Search(cost, cover, weights)
-    search.climb()
-    while search.split():
-        search.climb()
-    return search.chosen
+    return max((search.run(seeded=False), search.run(seeded=True)), key=lambda found: found[0])[1]
 
 
 class _Search:
@@ -52,15 +49,28 @@ class _Search:
         self._within = np.zeros(len(able), bool)
         self._times = np.zeros(len(weights), np.int64)
 
-    @property
-    def chosen(self) -> Ints:
-        return self._able[np.flatnonzero(self._within)]
+    def run(self, *, seeded: bool) -> tuple[float, Ints]:
+        """Climb from nothing, where big causes come first, or from the cheapest cause of each unit alone."""
+        self._within[:], self._times[:] = False, 0
+        if seeded:
+            self._seed()
+        self.climb()
+        while self.split():
+            self.climb()
+        return self._worth(), self._able[np.flatnonzero(self._within)]
 
-    def climb(self, barred: int = -1) -> None:
-        """Add, swap, merge and drop until nothing improves."""
+    def _seed(self) -> None:
+        order = np.lexsort((self._row, -self._cost[self._row], self._unit))
+        first = np.flatnonzero(np.diff(self._unit[order], prepend=-1))
+        for number in np.unique(self._row[order[first]]).tolist():
+            self._add(number)
+        self._drop()
+
+    def climb(self, barred: Bools | None = None) -> None:
+        """Add, swap, merge and drop until nothing improves; the barred, shape (H,), are not added."""
         for _ in range(_MAX_MOVES):
             gain, ousted = self._moves()
-            if barred >= 0:
+            if barred is not None:
                 gain[barred] = -np.inf
             if not self._apply(gain, ousted):
                 return
@@ -70,11 +80,19 @@ class _Search:
         for number in self._splittable().tolist():
             before, within, times = self._worth(), self._within.copy(), self._times.copy()
             self._remove(number)
-            self.climb(barred=number)
+            self.climb(self._too_much(number))
             if self._worth() > before + _EPSILON:
                 return True
             self._within, self._times = within, times
         return False
+
+    def _too_much(self, number: int) -> Bools:
+        """Return what cannot be one of several for `number`: it costs no less, or covers all of its units."""
+        mine = np.zeros(len(self._weights), bool)
+        mine[self._units(number)] = True
+        shared = np.bincount(self._row, mine[self._unit], len(self._cost))
+        barred: Bools = (self._cost <= self._cost[number]) | (shared >= mine.sum())
+        return barred
 
     def _splittable(self) -> Ints:
         """Return those of the set whose units two others could conceivably explain for less."""
@@ -168,4 +186,3 @@ class _Search:
     def _remove(self, number: int) -> None:
         self._within[number] = False
         self._times[self._units(number)] -= 1
-

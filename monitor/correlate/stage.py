@@ -114,7 +114,9 @@ class CorrelateStage:
 def _loose(evidence: Evidence, reading: Reading) -> tuple[Loose, ...]:
     cells = evidence.cells
     strongest = reading.loose[np.argsort(-cells.score[reading.loose], kind="stable")][:LOOSE_KEPT]
-    return tuple([Loose(cells.keys[c], int(cells.since[c]), float(cells.score[c])) for c in strongest.tolist()])
+    return tuple(
+        [Loose(cells.keys[c], int(cells.since[c]), float(cells.score[c])) for c in strongest.tolist()]
+    )
 
 
 def _complete(observation: Observation, graph: Graph) -> tuple[Observation, Graph]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from monitor.catalog import SILENCE
 from monitor.correlate.faults import ANY
 from monitor.correlate.footprints import Footprints
 from monitor.topology import canonical_kind
-from monitor.types import Candidate, Change
+from monitor.types import Candidate, Change, kind_of
 
 if TYPE_CHECKING:
     from monitor.correlate.changes import ChangeLog
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TOLD = 5
 """Candidates that are listed."""
 
+_PLURALS = {"facility": "facilities", "switch": "switches", "gpu": "GPUs", "cdu": "CDUs", "pdu": "PDUs"}
 _SIGN_WORD = {1: " up", -1: " down", 0: ""}
 
 
@@ -44,7 +46,9 @@ class Words:
 
     def explanation(self, explanation: Explanation, changes: tuple[Change, ...]) -> str:
         """Return the cause in a sentence or two."""
-        text = explanation.fault.summary.format(entity=explanation.entity, reason=explanation.reason.replace("_", " "))
+        text = explanation.fault.summary.format(
+            entity=explanation.entity, reason=explanation.reason.replace("_", " ")
+        )
         lines = list(self.evidence_for(explanation.index, explanation.fault)[:4])
         lines += [f"{_change(change)} {_ago(explanation.onset - change.ts)}" for change in changes[:1]]
         return f"{text}: {'; '.join(lines)}." if lines else f"{text}."
@@ -56,25 +60,38 @@ class Words:
     def evidence_for(self, entity: int, fault: FaultKind) -> tuple[str, ...]:
         """Return what speaks for and against a fault at an entity, one line for each thing seen."""
         row = int(np.searchsorted(self._evidence.relations.of(fault.cause), entity))
+        place = _Place(entity, row, fault.cause)
         lines: list[str] = []
+        aside: dict[str, Ints] = {}
         for term in fault.footprint:
             for family, sign in term.signs:
-                lines += self._lines(entity, row, fault, term, family, sign)
+                hot = self._hot(place, term, family)
+                if term.role == "side":
+                    found = aside.get(_name(family), np.empty(0, np.int64))
+                    aside[_name(family)] = np.union1d(found, self._evidence.cells.entity[hot])
+                elif term.at == "self":
+                    lines += [self._own(cell) for cell in hot.tolist()] or self._own_quiet(
+                        place, term, family
+                    )
+                else:
+                    lines += self._counts(place, term, family, sign, hot)
+        lines += [f"beside it: {name} of {self._few(found)}" for name, found in aside.items() if found.size]
         return tuple(dict.fromkeys(lines))
 
-    def _lines(self, entity: int, row: int, fault: FaultKind, term: Term, family: str, sign: int) -> list[str]:
-        hot = self._hot(row, fault, term, family)
-        if term.at == "self":
-            return [self._own(cell) for cell in hot.tolist()] or self._own_quiet(entity, row, fault, term, family)
-        if term.at == "workload" or (not hot.size and term.role == "side"):
-            return []
-        return self._count(entity, row, fault, term, family, sign, hot)
+    def _few(self, entities: Ints) -> str:
+        """Name a single entity, and count several by kind."""
+        ids = [self._evidence.relations.graph.ids[i] for i in entities.tolist()]
+        if len(ids) == 1:
+            return ids[0]
+        counts = Counter(kind_of(name) for name in sorted(ids, key=scale_of))
+        return ", ".join(_plural(count, kind) for kind, count in counts.items())
 
-    def _hot(self, row: int, fault: FaultKind, term: Term, family: str) -> Ints:
-        hits = self._footprints.hits(fault.cause, term)
+    def _hot(self, place: _Place, term: Term, family: str) -> Ints:
+        """Return the cells that a term explains there."""
+        hits = self._footprints.hits(place.causes, term)
         if hits is None:
             return np.empty(0, np.int64)
-        cells = np.unique(hits.indices[hits.indptr[row] : hits.indptr[row + 1]]).astype(np.int64)
+        cells = np.unique(hits.indices[hits.indptr[place.row] : hits.indptr[place.row + 1]]).astype(np.int64)
         return cells if family == ANY else cells[self._footprints.in_family(family)[cells]]
 
     def _own(self, cell: int) -> str:
@@ -82,40 +99,47 @@ class Words:
         signals = [cells.signals[s] for s in np.flatnonzero(cells.of_signal == cell).tolist()]
         return _signal(max(signals, key=lambda s: (s.page or s.hard, s.score)))
 
-    def _own_quiet(self, entity: int, row: int, fault: FaultKind, term: Term, family: str) -> list[str]:
-        if term.role == "side" or family == ANY or not self._footprints.quiet(fault.cause, term, family)[row]:
+    def _own_quiet(self, place: _Place, term: Term, family: str) -> list[str]:
+        if term.role == "core" or not self._footprints.quiet(place.causes, term, family)[place.row]:
             return []
-        return [f"against: {_name(family)} of {self._evidence.relations.graph.ids[entity]} is normal"]
+        return [f"against: {_name(family)} of {self._evidence.relations.graph.ids[place.entity]} is normal"]
 
-    def _count(
-        self, entity: int, row: int, fault: FaultKind, term: Term, family: str, sign: int, hot: Ints
-    ) -> list[str]:
-        ids = self._evidence.relations.graph.ids
-        quiet = 0
-        if family != ANY and term.role != "side":
-            quiet = int(self._footprints.quiet(fault.cause, term, family)[row])
-        means = self._evidence.cells.group[hot]
-        lines = [f"mean of {ids[self._evidence.cells.entity[c]]}: {_name(family)}" for c in hot[means].tolist()[:2]]
-        count = len(np.unique(self._evidence.cells.entity[hot[~means]]))
-        if not count and not quiet:
-            return lines
+    def _counts(self, place: _Place, term: Term, family: str, sign: int, hot: Ints) -> list[str]:
+        """Say how many show a family, how many do not, and where those are."""
+        ids, cells = self._evidence.relations.graph.ids, self._evidence.cells
+        quiet = 0 if family == ANY else int(self._footprints.quiet(place.causes, term, family)[place.row])
+        means = cells.group[hot]
+        told = [
+            f"mean of {ids[cells.entity[c]]}: {_name(family)}{_SIGN_WORD[sign]}" for c in hot[means].tolist()
+        ]
+        count = len(np.unique(cells.entity[hot[~means]]))
+        if not count and (told or not quiet or term.role == "core"):
+            return told[:2]
         shown = "silent" if family == SILENCE else f"{_name(family)}{_SIGN_WORD[sign]}"
-        place = f"{_PLACE.get(term.at, 'at')} {ids[entity]}"
-        line = f"{count} of {count + quiet} {_kinds(term)} {place} {shown}"
+        where = f"{_PLACE.get(term.at, 'at')} {ids[place.entity]}"
+        line = f"{count} of {_plural(count + quiet, *term.of)} {where} {shown}"
         if quiet and count:
-            line += f"; {quiet} quiet{self._where(row, fault, term, family)}"
-        return [*lines, line if count else f"against: {line}"]
+            line += f"; {quiet} quiet{self._concentration(place, term, family)}"
+        return [*told[:2], line if count else f"against: {line}"]
 
-    def _where(self, row: int, fault: FaultKind, term: Term, family: str) -> str:
-        """Name the container of most of the quiet ones, where it is not everywhere."""
+    def _concentration(self, place: _Place, term: Term, family: str) -> str:
+        """Name the container that has most of the quiet ones, if it has more than others."""
         graph = self._evidence.relations.graph
-        matrix = self._evidence.relations.matrix(term.at, fault.cause, term.of)
-        inside = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+        matrix = self._evidence.relations.matrix(term.at, place.causes, term.of)
+        inside = matrix.indices[matrix.indptr[place.row] : matrix.indptr[place.row + 1]]
         quiet = inside[self._evidence.quiet(self._book.families.index(family))[inside] > 0]
         boxes, counts = np.unique(graph.parent[quiet], return_counts=True)
-        if not boxes.size or boxes[np.argmax(counts)] < 0:
+        if not boxes.size or boxes[0] < 0 or 2 * counts.max() <= counts.sum():
             return ""
         return f", {counts.max()} of them in {graph.ids[int(boxes[np.argmax(counts)])]}"
+
+
+class _Place(NamedTuple):
+    """A cause: its index in the graph, its row among the entities of the kinds that may be the cause."""
+
+    entity: int
+    row: int
+    causes: tuple[str, ...]
 
 
 _PLACE = {"children": "in", "descendants": "in", "beneath": "beneath", "members": "of", "carriers": "above"}
@@ -131,8 +155,9 @@ def _name(family: str) -> str:
     return family.replace("_", " ")
 
 
-def _kinds(term: Term) -> str:
-    return " and ".join(f"{kind}s" if kind != "facility" else "facilities" for kind in term.of)
+def _plural(count: int, *kinds: str) -> str:
+    names = [kind if count == 1 else _PLURALS.get(kind, f"{kind}s") for kind in kinds]
+    return f"{count} {' and '.join(names)}"
 
 
 def _change(change: Change) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.detect.reasons import Reason
+from monitor.reasons import SignalReason
 from monitor.kernels.columns import Column, Columns
 from monitor.types import Signal
 from monitor.units import HOUR, MINUTE
@@ -42,7 +42,7 @@ class Fact:
 
     name: str
     metrics: tuple[tuple[str, str], ...]
-    reason: Reason
+    reason: SignalReason
     shows: Callable[[Reading], Bools]
     need: int = 1
     of: int = 1
@@ -63,33 +63,33 @@ def _below(share: float) -> Callable[[Reading], Bools]:
 
 FACTS: tuple[Fact, ...] = (
     Fact(
-        "xid", (("gpu", "xid"),), Reason.XID,
+        "xid", (("gpu", "xid"),), SignalReason.XID,
         lambda r: (r.now > 0) & np.isfinite(r.before) & (r.now != r.before), hold_ms=30 * MINUTE,
     ),
     Fact(
         "double_bit_error", (("gpu", "ecc_dbe_total"), ("gpu", "row_remap_uncorrectable_total")),
-        Reason.DOUBLE_BIT_ERROR, lambda r: r.now > 0, hold_ms=HOUR,
+        SignalReason.DOUBLE_BIT_ERROR, lambda r: r.now > 0, hold_ms=HOUR,
     ),
     Fact(
-        "hardware_slowdown", (("gpu", "throttle_reasons"),), Reason.HARDWARE_SLOWDOWN, _slowdown,
+        "hardware_slowdown", (("gpu", "throttle_reasons"),), SignalReason.HARDWARE_SLOWDOWN, _slowdown,
         need=3, of=6, seen=True,
     ),
-    Fact("row_remap_failed", (("gpu", "row_remap_failed"),), Reason.ROW_REMAP_PENDING, lambda r: r.now > 0),
+    Fact("row_remap_failed", (("gpu", "row_remap_failed"),), SignalReason.ROW_REMAP_FAILED, lambda r: r.now > 0),
     Fact(
         "row_remap_pending", (("gpu", "row_remap_pending"), ("gpu", "page_retired_pending")),
-        Reason.ROW_REMAP_PENDING, lambda r: r.now > 0, hard=False, seen=True,
+        SignalReason.ROW_REMAP_PENDING, lambda r: r.now > 0, hard=False, seen=True,
     ),
     Fact(
-        "link_down", (("network", "link_up"),), Reason.LINK_DOWN, lambda r: r.now == 0, need=2, of=2, down=True,
+        "link_down", (("network", "link_up"),), SignalReason.LINK_DOWN, lambda r: r.now == 0, need=2, of=2, down=True,
     ),
-    Fact("memory_test_failed", (("gpu", "memory_test_failed"),), Reason.MEMORY_TEST_FAILED, lambda r: r.now > 0),
+    Fact("memory_test_failed", (("gpu", "memory_test_failed"),), SignalReason.MEMORY_TEST_FAILED, lambda r: r.now > 0),
     Fact(
         "slow_benchmark",
         (("gpu", "gemm_tflops"), ("gpu", "hbm_bandwidth_bytes"), ("gpu", "allreduce_bandwidth_bytes")),
-        Reason.SLOW_BESIDE_FLEET, _below(0.90), need=2, of=2, hold_ms=HOUR, down=True,
+        SignalReason.SLOW_BESIDE_FLEET, _below(0.90), need=2, of=2, hold_ms=HOUR, down=True,
     ),
     Fact(
-        "slow_nvlink", (("gpu", "nvlink_bandwidth_bytes"),), Reason.SLOW_BESIDE_FLEET, _below(0.85),
+        "slow_nvlink", (("gpu", "nvlink_bandwidth_bytes"),), SignalReason.SLOW_BESIDE_FLEET, _below(0.85),
         need=6, of=6, down=True,
     ),
 )  # fmt: skip
@@ -169,7 +169,7 @@ class Facts:
             rows = np.flatnonzero(self._fact == number)
             if len(rows):
                 shows[rows] = fact.shows(Reading(now[rows], self._columns["before"][rows], median[rows]))
-        downward = np.array([fact.reason is Reason.LINK_DOWN for fact in FACTS], bool)[self._fact]
+        downward = np.array([fact.reason is SignalReason.LINK_DOWN for fact in FACTS], bool)[self._fact]
         return shows & (~downward | (self._columns["usual"] > 0))
 
     def _remember(self, present: Bools, shows: Bools, now: Floats) -> None:
@@ -204,7 +204,7 @@ class Facts:
         hard = bool(column["hard"][position])
         metric = self._catalog.get(key.kind, key.metric)
         family: str = metric.family if metric else "other"
-        if fact.reason is Reason.XID:
+        if fact.reason is SignalReason.XID:
             code = self._catalog.xid.get(int(column["value"][position]))
             family = code.family if code else family
         return Signal(

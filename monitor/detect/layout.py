@@ -94,7 +94,7 @@ def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) 
     pool_key = words.codes(("kind", "sku"))
     pool, pool_at = _number(table.metric, pool_key[table.entity])
     group, group_at = _groups(table, metrics, words, driver.has)
-    sizes = np.bincount(group[group >= 0], minlength=len(group_at))
+    sizes = np.bincount(group[group >= 0], minlength=max(len(group_at), 1))
     group = np.where((group >= 0) & (sizes[np.maximum(group, 0)] >= min_peers), group, -1)
     rows = np.flatnonzero(driver.has)
     own_fit = group[rows] < 0

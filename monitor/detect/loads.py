@@ -1,4 +1,4 @@
-"""Which series is the load of which: activity and driver of a GPU's metrics, the GPUs beneath a cooling unit."""
+"""Which series is the load of which: a GPU's activity and power, the GPUs beneath a cooling unit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from monitor.detect.drivers import DRIVERS
+from monitor.kernels.reach import PLANT, beneath, over_table
 
 if TYPE_CHECKING:
     from monitor.detect.table import SeriesTable
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Ints
 
 ACTIVITY = ("sm_active_ratio", "gpu_utilization_ratio", "gr_engine_active_ratio")
-PLANT = frozenset({"gpu", "node", "rack", "row", "cdu", "chiller", "pdu", "facility"})
 WORK = ("job", "service")
-DEEPEST = 8
-"""Steps from a facility to its GPUs, at most."""
-
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """activity: row of the same GPU's activity, -1 for none. weights: (S, S), the driver's series of each
+    """What every series is the work of.
+
+    activity: row of the same GPU's activity, -1 for none. weights: (S, S), the driver's series of each
     series. has: which series have a driver.
     """
 
@@ -57,8 +56,7 @@ def _links(driven: Ints, kind: str, driver: Ints, table: SeriesTable, graph: Gra
     if kind == "gpu":
         found = driver[table.entity[driven]]
         return driven[found >= 0], found[found >= 0]
-    beneath = _gpus_beneath(table, graph)
-    pairs = beneath[table.entity[driven]].tocoo()
+    pairs = _beneath(table, graph)[table.entity[driven]].tocoo()
     entity = pairs.coords[1]
     known = driver[entity] >= 0
     return driven[pairs.coords[0][known]], driver[entity[known]]
@@ -81,26 +79,13 @@ class _Rows:
         return found
 
 
-def _gpus_beneath(table: SeriesTable, graph: Graph) -> sparse.csr_array:
-    """Boolean (E, E) over the table's entities: the column is a GPU that the row cools, feeds or contains."""
-    n = len(graph)
-    plant = np.array([kind in PLANT for kind in graph.kinds], bool)
-    child = np.flatnonzero((graph.parent >= 0) & plant)
-    contains = sparse.csr_array((np.ones(len(child)), (graph.parent[child], child)), shape=(n, n))
-    serves = sparse.csr_array(graph.depends.T, dtype=np.float64)
-    keep = sparse.diags_array(plant.astype(np.float64)).tocsr()
-    step = keep @ (contains + serves) @ keep
-    reach = step
-    for _ in range(DEEPEST):
-        wider = reach + step @ reach
-        wider.data[:] = 1.0
-        if wider.nnz == reach.nnz:
-            break
-        reach = wider
+def _beneath(table: SeriesTable, graph: Graph) -> sparse.csr_array:
+    """Who is beneath whom over the table's entities, (E, E)."""
+    columns = over_table(beneath(graph, PLANT), graph, table.entities)
     at = np.array([graph.index.get(entity, -1) for entity in table.entities], np.int64)
     known = np.flatnonzero(at >= 0)
-    pick = sparse.csr_array((np.ones(len(known)), (known, at[known])), shape=(len(at), n))
-    return sparse.csr_array(pick @ reach @ pick.T)
+    pick = sparse.csr_array((np.ones(len(known)), (known, at[known])), shape=(len(at), len(graph)))
+    return sparse.csr_array(pick @ columns)
 
 
 def workloads(graph: Graph, at: Ints) -> list[str]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.detect.reasons import Reason
-from monitor.detect.signals import Key
-from monitor.detect.watched import Chart, Name, Pages, watched_signals
+from monitor.reasons import SignalReason
+from monitor.kernels.signals import Key
+from monitor.kernels.watched import Chart, Name, Pages, watched_signals
 from monitor.kernels.latch import Bad
 from monitor.kernels.watch import Points, Rows, Watch
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.config.settings import Settings
     from monitor.detect.layout import Layout
-    from monitor.detect.signals import Standing
+    from monitor.kernels.signals import Standing
     from monitor.kernels.baseline import Learning
     from monitor.types import Floats, Panel, Signal
 
@@ -81,7 +81,7 @@ class Medians:
         return Name(
             Key(entity, metric, detector),
             self._metrics[kind, metric].family,
-            lambda up: Reason.ABOVE_PAST if up else Reason.BELOW_PAST,
+            lambda up: SignalReason.ABOVE_PAST if up else SignalReason.BELOW_PAST,
         )
 
     def to_state(self) -> dict[str, Any]:

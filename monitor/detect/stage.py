@@ -14,9 +14,9 @@ from monitor.detect.held import Held
 from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
 from monitor.detect.peers import Peers, of_group
-from monitor.detect.reasons import Reason
-from monitor.detect.signals import Key, Standing, limits
-from monitor.detect.watched import Chart, Name, Pages, watched_signals
+from monitor.reasons import SignalReason
+from monitor.kernels.signals import Key, Standing, limits
+from monitor.kernels.watched import Chart, Name, Pages, watched_signals
 from monitor.kernels.baseline import Learning
 from monitor.kernels.budget import page_level
 from monitor.kernels.evidence import K, Scored
@@ -45,7 +45,8 @@ class DetectResult:
 
     signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
     something at their last point, which still counts (without a signal they are quiet). z: standardised
-    residuals, NaN where there is none. expected, lower, upper: the chart's centre and limits.
+    residuals, NaN where there is none. rhythm: the usual gap between points in ms, 0 while unknown.
+    expected, lower, upper: the chart's centre and limits.
     """
 
     end: int
@@ -54,6 +55,7 @@ class DetectResult:
     cleared: tuple[Signal, ...]
     judged: Bools
     z: Floats
+    rhythm: Floats
     expected: Floats
     lower: Floats
     upper: Floats
@@ -187,7 +189,7 @@ class DetectStage:
         standing, raised, cleared = self._standing.replace(signals)
         lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
         return DetectResult(
-            end, standing, raised, cleared, self._judged, seen.z, chart.expected, lower, upper
+            end, standing, raised, cleared, self._judged, seen.z, self._held.rhythm, chart.expected, lower, upper
         )
 
     def to_state(self) -> dict[str, Any]:
@@ -206,9 +208,9 @@ class DetectStage:
 
 _PARTS = ("held", "drivers", "peers", "facts", "counts", "watch", "medians", "standing")
 _REASONS: dict[str, tuple[str, str]] = {
-    "peers": (Reason.BELOW_PEERS, Reason.ABOVE_PEERS),
-    "past": (Reason.BELOW_PAST, Reason.ABOVE_PAST),
-    "counts": (Reason.COUNT_UP, Reason.COUNT_UP),
+    "peers": (SignalReason.BELOW_PEERS, SignalReason.ABOVE_PEERS),
+    "past": (SignalReason.BELOW_PAST, SignalReason.ABOVE_PAST),
+    "counts": (SignalReason.COUNT_UP, SignalReason.COUNT_UP),
 }
 
 

@@ -82,7 +82,7 @@ def _silent(silence: Silence, end: int) -> Signal:
 
 def _lagging(lag: Lag, end: int) -> Signal:
     minutes = lag.behind_ms / 60_000
-    fact = _fact(lag.entity, "lateness", "lateness", ("other", "frames_late"), (lag.at, end), page=False)
+    fact = _fact(lag.entity, "lateness", "lateness", ("other", "late_source"), (lag.at, end), page=False)
     return msgspec.structs.replace(fact, value=minutes, expected=0.0, direction="up", hard=False)
 
 

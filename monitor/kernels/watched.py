@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.detect.signals import Key, limits, number
+from monitor.kernels.signals import Key, limits, number
 from monitor.kernels.budget import page_level
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import UP
@@ -16,7 +16,7 @@ from monitor.types import Signal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.detect.signals import Standing
+    from monitor.kernels.signals import Standing
     from monitor.kernels.latch import Latch
     from monitor.types import Bools, Floats, Ints
 

@@ -1,0 +1,1 @@
+"""Groups of the hierarchies as series of their own, each judged against its own measured null."""

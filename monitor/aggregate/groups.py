@@ -1,0 +1,120 @@
+"""Which series stand beneath which group: sparse membership, one row for each (group, metric)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from monitor.kernels.reach import PLANT, beneath, over_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.catalog import Catalog
+    from monitor.topology import Graph
+    from monitor.types import Bools, Ints, SeriesKey
+
+    class Table(Protocol):
+        """What is asked of a table of series."""
+
+        keys: list[SeriesKey]
+        entities: list[str]
+        metrics: list[tuple[str, str]]
+        entity: Ints
+        metric: Ints
+
+
+FEWEST = 3
+"""A group of fewer members is its members."""
+
+WAYS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
+    (frozenset({"node", "rack", "row", "cdu", "pdu", "chiller"}), PLANT, "gpu"),
+    (frozenset({"job"}), frozenset({"job", "node", "rank", "gpu"}), "gpu"),
+    (frozenset({"switch"}), frozenset({"switch", "port"}), "network"),
+)
+"""(kinds of groups, kinds on the way down, frame kind of the members' series)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """G group series over S series.
+
+    names: (entity, frame kind, metric), sorted. members: 0/1, (G, S). pools: (entity kind, frame kind,
+    metric), sorted; pool: index of each group, (G,).
+    """
+
+    names: list[tuple[str, str, str]]
+    members: sparse.csr_array
+    pools: list[tuple[str, ...]]
+    pool: Ints
+
+
+def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
+    """Return the groups of at least 3 members over metrics for which some direction is bad."""
+    pieces = [_way(table, graph, catalog, *way) for way in WAYS]
+    group = np.concatenate([piece[0] for piece in pieces])
+    series = np.concatenate([piece[1] for piece in pieces])
+    code = group * len(table.metrics) + table.metric[series]
+    codes, row, size = np.unique(code, return_inverse=True, return_counts=True)
+    big = np.flatnonzero(size >= FEWEST)
+    place = np.full(len(codes), -1, np.int64)
+    place[big] = np.arange(len(big))
+    row = place[row]
+    kept = row >= 0
+    members = sparse.csr_array(
+        (np.ones(int(kept.sum())), (row[kept], series[kept])), shape=(len(big), len(table.keys))
+    )
+    members.sort_indices()
+    names = [_name(graph, table, int(c)) for c in codes[big]]
+    pool_names = [(graph.kinds[int(c) // len(table.metrics)], *name[1:]) for c, name in zip(codes[big], names, strict=True)]
+    pools = sorted(set(pool_names))
+    number = {name: k for k, name in enumerate(pools)}
+    return Groups(names, members, pools, np.array([number[name] for name in pool_names], np.int64))
+
+
+def _way(
+    table: Table, graph: Graph, catalog: Catalog, tops: frozenset[str], through: frozenset[str], kind: str
+) -> tuple[Ints, Ints]:
+    """Return pairs (group as index into the graph, series)."""
+    eligible = np.array([k == kind and _charted(catalog, k, m) for k, m in table.metrics], bool)[table.metric]
+    series = np.flatnonzero(eligible)
+    above = over_table(beneath(graph, through), graph, table.entities)
+    top = np.array([k in tops for k in graph.kinds], bool)
+    above = sparse.csr_array(sparse.diags_array(top.astype(np.float64)).tocsr() @ above)
+    pairs = sparse.csr_array(above.T)[table.entity[series]].tocoo()
+    real = pairs.data > 0
+    return pairs.coords[1][real].astype(np.int64), series[pairs.coords[0][real]]
+
+
+def _charted(catalog: Catalog, kind: str, name: str) -> bool:
+    metric = catalog.get(kind, name)
+    return metric is not None and metric.bad != "none" and metric.unit not in {"bitmask", "code", "flag"}
+
+
+def _name(graph: Graph, table: Table, code: int) -> tuple[str, str, str]:
+    entity, metric = divmod(code, len(table.metrics))
+    return (graph.ids[entity], *table.metrics[metric])
+
+
+def same_rows(old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]) -> Ints:
+    """Return where each old name stands among the new ones, -1 for gone."""
+    place = {name: number for number, name in enumerate(new)}
+    return np.array([place.get(name, -1) for name in old], np.int64)
+
+
+def changed_members(old: Groups, new: Groups, series_moved: Ints, moved: Ints) -> Bools:
+    """Return the new groups that lost or gained more than a third of their members: they begin anew."""
+    changed = np.zeros(len(new.names), bool)
+    kept = np.flatnonzero(moved >= 0)
+    carried = old.members.tocoo()
+    at_row, at_column = moved[carried.coords[0]], series_moved[carried.coords[1]]
+    ok = at_row >= 0
+    before = sparse.csr_array((np.ones(int(ok.sum())), (at_row[ok], at_column[ok])), shape=new.members.shape)
+    both = np.asarray(before.multiply(new.members).sum(axis=1)).ravel()
+    either = np.asarray(before.sum(axis=1)).ravel() + np.asarray(new.members.sum(axis=1)).ravel() - both
+    rows = moved[kept]
+    changed[rows] = both[rows] < 2 / 3 * either[rows]
+    return changed

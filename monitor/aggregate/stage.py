@@ -1,0 +1,174 @@
+"""The stage: residuals of members in, standing signals of groups out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from monitor.aggregate.groups import Groups, changed_members, find_groups, same_rows
+from monitor.kernels.baseline import Learning
+from monitor.kernels.columns import Column, Columns
+from monitor.kernels.evidence import K
+from monitor.kernels.latch import Bad
+from monitor.kernels.signals import Key, Standing
+from monitor.kernels.watch import Points, Rows, Watch
+from monitor.kernels.watched import Chart, Name, Pages, watched_signals
+from monitor.reasons import SignalReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.aggregate.groups import Table
+    from monitor.catalog import Catalog
+    from monitor.config.settings import Settings
+    from monitor.topology import Graph
+    from monitor.types import Bools, Floats, Ints, Panel, Signal
+
+    class Residuals(Protocol):
+        """What is asked of the stage before: standardised residuals and rhythms of S series."""
+
+        @property
+        def z(self) -> Floats: ...
+        @property
+        def rhythm(self) -> Floats: ...
+
+
+MEMBER_CLIP = 3.0
+"""A member says at most this much: one very hot GPU is no hot node."""
+
+PRESENT = 0.5
+FLOOR = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateResult:
+    """What one round says about G groups; names are (entity, frame kind, metric), arrays are (G,)."""
+
+    end: int
+    signals: tuple[Signal, ...]
+    raised: tuple[Signal, ...]
+    cleared: tuple[Signal, ...]
+    judged: Bools
+    names: list[tuple[str, str, str]]
+    mean: Floats
+
+
+class AggregateStage:
+    """Groups of the hierarchy (node, rack, row, CDU, PDU, chiller, job, switch) as series of their own.
+
+    The statistic is the mean of the members' standardised residuals, each clipped at +-3, over the members
+    whose last point still counts; half of them at least. It has its own level, and its own null at each
+    scale, pooled over the groups of a kind: what members have in common, and how much, is measured there,
+    never computed from theirs (their evidence must not be added). A group has a point once in its
+    members' rhythm, so that slow members are all in it.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self._catalog, self._settings = catalog, settings
+        learning = Learning(
+            settings.peer_learning_ms, settings.own_learning_ms, settings.freeze_ms,
+            points=settings.own_learning_points,
+        )  # fmt: skip
+        self._watch = Watch(learning)
+        self._standing = Standing()
+        self._series = Columns({"z": Column("f4", np.nan), "end": Column("i8", -1)})
+        self._group = Columns({"end": Column("i8", -1), "judged": Column("i1", 0)})
+        self._groups: Groups | None = None
+        self._rows: Rows | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of state grow with series and groups."""
+        return self._series.nbytes + self._group.nbytes + self._watch.nbytes
+
+    def reindex(self, table: Table, graph: Graph, moved: Ints | None) -> None:
+        """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
+        moved = np.arange(len(self._series)) if moved is None else moved
+        old, groups = self._groups, find_groups(table, graph, self._catalog)
+        rows = same_rows(old.names if old else [], groups.names)
+        pools = same_rows(old.pools if old else [], groups.pools)
+        self._series.resize(moved, len(table.keys))
+        self._group.resize(rows, len(groups.names))
+        self._watch.resize(rows, len(groups.names), pools, len(groups.pools))
+        if old is not None:
+            self._watch.restart(changed_members(old, groups, moved, rows))
+        self._groups, self._rows = groups, self._watched_rows(groups)
+        kinds = np.unique(np.array([name[0] for name in groups.pools], object), return_inverse=True)[1]
+        of_group = kinds[groups.pool] if len(groups.names) else groups.pool
+        self._hypotheses: Ints = np.bincount(of_group)[of_group] if len(of_group) else of_group
+
+    def step(self, panel: Panel, residuals: Residuals, table: Table) -> AggregateResult:
+        """Take the residuals of a round."""
+        groups, rows = self._groups, self._rows
+        assert groups is not None and rows is not None, "reindex comes first"
+        del table
+        mean, rhythm = self._means(panel.end, residuals, groups)
+        due = np.isfinite(mean) & (panel.end - self._group["end"] >= 0.99 * rhythm)
+        self._group["end"][due] = panel.end
+        r = np.where(due, mean, np.nan)
+        ts = np.where(due, panel.end, -1)
+        seen = self._watch.step(rows, Points(panel.end, r, ts, rhythm, np.ones(len(r), np.int64)))
+        self._group["judged"] = np.where(due, seen.judged, self._group["judged"] & np.isfinite(mean)).astype(np.int8)
+        chart = Chart(r, seen.offset, seen.sigma, self._settings.chart_sigmas)
+        pages = Pages(self._settings.page_budget_per_30d, self._hypotheses, rhythm, np.ones(len(r), bool))
+        signals = watched_signals(self._watch.latch, chart, pages, self._name, self._standing)
+        standing, raised, cleared = self._standing.replace(signals)
+        return AggregateResult(
+            panel.end, standing, raised, cleared, self._group["judged"] > 0, groups.names, mean
+        )
+
+    def _means(self, end: int, residuals: Residuals, groups: Groups) -> tuple[Floats, Floats]:
+        """Return (means of the members that count, rhythms), both (G,)."""
+        new = np.flatnonzero(np.isfinite(residuals.z))
+        self._series["z"][new] = np.clip(residuals.z[new], -MEMBER_CLIP, MEMBER_CLIP)
+        self._series["end"][new] = end
+        age = end - self._series["end"]
+        counts = (self._series["end"] >= 0) & (age <= self._settings.hold_rhythms * residuals.rhythm)
+        z = np.where(counts, self._series["z"], 0.0)
+        present = groups.members @ counts.astype(np.float64)
+        size = np.diff(groups.members.indptr)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = (groups.members @ z) / present
+            rhythm = (groups.members @ (counts * residuals.rhythm)) / present
+        enough = present >= np.maximum(PRESENT * size, 1)
+        return np.where(enough, mean, np.nan), np.nan_to_num(rhythm)
+
+    def _watched_rows(self, groups: Groups) -> Rows:
+        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.names]
+        n = len(metrics)
+        return Rows(
+            groups.pool,
+            np.zeros(n, bool),
+            Bad(
+                np.array([m is not None and m.bad in {"up", "both"} for m in metrics], bool),
+                np.array([m is not None and m.bad in {"down", "both"} for m in metrics], bool),
+            ),
+            np.full(n, FLOOR),
+            np.full(n, self._settings.raise_nats + np.log(K)),
+            self._settings.clear_nats,
+        )
+
+    def _name(self, row: int) -> Name:
+        assert self._groups is not None
+        entity, kind, name = self._groups.names[row]
+        metric = self._catalog.get(kind, name)
+        return Name(
+            Key(entity, name, "group_mean"),
+            metric.family if metric else "other",
+            lambda up: SignalReason.GROUP_UP if up else SignalReason.GROUP_DOWN,
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return all state as arrays, numbers and lists."""
+        return {part: getattr(self, f"_{part}").to_state() for part in _PARTS}
+
+    def restore(self, state: Mapping[str, Any], table: Table, graph: Graph) -> None:
+        """Take back what `to_state` gave, with the table and the graph of that time."""
+        self.reindex(table, graph, np.empty(0, np.int64))
+        for part in _PARTS:
+            getattr(self, f"_{part}").restore(state[part])
+
+
+_PARTS = ("watch", "standing", "series", "group")

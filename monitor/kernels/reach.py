@@ -1,0 +1,50 @@
+"""What stands beneath an entity: the leaves that a fault of it would touch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.topology import Graph
+
+PLANT = frozenset({"gpu", "node", "rack", "row", "cdu", "chiller", "pdu", "facility"})
+"""Kinds through which heat, power and coolant pass on the way to a GPU."""
+
+STEPS = 8
+"""Steps from a facility down to its GPUs, at most."""
+
+
+def beneath(graph: Graph, kinds: frozenset[str]) -> sparse.csr_array:
+    """Return who is beneath whom (containment and dependence, any number of steps) among entities of `kinds`.
+
+    A matrix of 0/1, shape (n, n) over the graph: the column is beneath the row.
+    """
+    n = len(graph)
+    inside = np.array([kind in kinds for kind in graph.kinds], bool)
+    child = np.flatnonzero(graph.parent >= 0)
+    contains = sparse.csr_array((np.ones(len(child)), (graph.parent[child], child)), shape=(n, n))
+    serves = sparse.csr_array(graph.depends.T.astype(np.float64))
+    keep = sparse.diags_array(inside.astype(np.float64)).tocsr()
+    step = sparse.csr_array(keep @ (contains + serves) @ keep)
+    reach = step
+    for _ in range(STEPS):
+        wider = sparse.csr_array(reach + step @ reach)
+        wider.data[:] = 1.0
+        if wider.nnz == reach.nnz:
+            break
+        reach = wider
+    reach.data[:] = 1.0
+    return reach
+
+
+def over_table(reach: sparse.csr_array, graph: Graph, entities: Sequence[str]) -> sparse.csr_array:
+    """Return the columns of `reach` that are a table's entities: (n, E), entities not in the graph empty."""
+    at = np.array([graph.index.get(entity, -1) for entity in entities], np.int64)
+    known = np.flatnonzero(at >= 0)
+    pick = sparse.csr_array((np.ones(len(known)), (at[known], known)), shape=(len(graph), len(at)))
+    return sparse.csr_array(reach @ pick)
