@@ -67,16 +67,16 @@ class Absences:
         self._active: list[Outage] = []
         self.absent: Bools = np.zeros(nodes, bool)
 
-    def step(self, ts: int) -> list[int]:
-        """Advance to `ts`; return the nodes that came back."""
-        while self._next < len(self._outages) and self._outages[self._next].start <= ts:
+    def step(self, sent: Ints) -> list[int]:
+        """Judge each node at the time it would send; return the nodes that came back."""
+        latest = int(sent.max())
+        while self._next < len(self._outages) and self._outages[self._next].start <= latest:
             self._active.append(self._outages[self._next])
             self._next += 1
-        over = [outage.node for outage in self._active if outage.end <= ts]
-        if over or self._active:
-            self._active = [outage for outage in self._active if outage.end > ts]
-            self.absent.fill(False)
-            self.absent[[outage.node for outage in self._active]] = True
+        over = [outage.node for outage in self._active if outage.end <= sent[outage.node]]
+        self._active = [outage for outage in self._active if outage.end > sent[outage.node]]
+        self.absent.fill(False)
+        self.absent[[o.node for o in self._active if o.start <= sent[o.node]]] = True
         return [node for node in over if not self.absent[node]]
 
 
@@ -114,7 +114,7 @@ class Simulation:
     def _advance(self, ts: int, sent: Ints) -> None:
         """Let the physics of one tick happen: faults, load, GPUs, network, building."""
         self._press(ts)
-        self._come_and_go(ts)
+        self._come_and_go(sent)
         gpus, facility, down = self._gpus, self._facility, self._down.absent
         node_speed = gpus.speed.reshape(-1, GPUS_PER_NODE).min(axis=1)
         self._load.step(ts, sent, node_speed, self._now.net_speed)
@@ -130,9 +130,9 @@ class Simulation:
             if fault.start <= ts < fault.end:
                 fault.press(ts, self._now)
 
-    def _come_and_go(self, ts: int) -> None:
+    def _come_and_go(self, sent: Ints) -> None:
         """Let nodes fall silent and return: after a reboot no XID stands, counters begin at zero."""
-        rebooted, restarted = self._down.step(ts), self._restarting.step(ts)
+        rebooted, restarted = self._down.step(sent), self._restarting.step(sent)
         for node in rebooted:
             self._nodes.reboot(node)
         back = sorted({*rebooted, *restarted})

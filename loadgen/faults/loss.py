@@ -87,12 +87,14 @@ class GpuLost(Fault):
 
     kind: ClassVar[str] = "gpu-lost"
     gpu: int = -1
+    named_ms: float = 0.0
 
     def strike(self, hall: Scheduler) -> None:
         """Strike a GPU of a training job; its node is repaired and rebooted at the end."""
         layout = hall.layout
         node = apart(hall, _training_nodes(hall), lambda n: [int(layout.node_rack[n])])
         self.gpu = node * 8 + int(self.rolls[0] * 8)
+        self.named_ms = max((1 + 2 * self.rolls[3]) * MINUTE_MS, hall.spec.interval_ms)
         jobs = hall.jobs_on([node])
         self.blame(layout.gpu_id(self.gpu), [job.id for job in jobs], job_side_effects(layout, jobs))
         hall.xids.append(XidEvent(self.start, self.gpu, FALLEN_OFF_THE_BUS, self.end))
@@ -103,6 +105,6 @@ class GpuLost(Fault):
 
     def press(self, ts: int, conditions: Conditions) -> None:
         """Make everything but the XID null for one to three minutes, then null throughout or gone."""
-        named = ts - self.start < (1 + 2 * self.rolls[3]) * MINUTE_MS
+        named = ts - self.start < self.named_ms
         after = NULL if self.rolls[2] < 0.5 else GONE
         conditions.lost[self.gpu] = XID_ONLY if named else after

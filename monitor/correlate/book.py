@@ -8,7 +8,7 @@ import msgspec
 
 from monitor.correlate import cases as life
 from monitor.correlate.cases import Case, Closed
-from monitor.correlate.decide import PageRules, decide, page_evidence
+from monitor.correlate.decide import PageRules, believed, decide, page_evidence
 from monitor.correlate.matching import match
 from monitor.correlate.observe import CorrelateResult, Decision, PageReason
 from monitor.units import HOUR
@@ -40,11 +40,20 @@ class CaseBook:
         self._open: list[Case] = []
         self._closed: dict[str, Closed] = {}
         self._mutes: dict[str, int] = {}
+        self._doubted = False
 
     @property
     def idle(self) -> bool:
         """Whether no incident is open."""
         return not self._open
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits: no silence is doubted, no page is held back, no incident grows old."""
+        return not self._doubted and not any(
+            case.quiet_at is not None or (case.decisions and case.decisions[-1].reason in _WAITS)
+            for case in self._open
+        )
 
     def standing(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Return (began, found) of the cause of each open incident, by entity and fault name."""
@@ -55,6 +64,7 @@ class CaseBook:
     ) -> CorrelateResult:
         """Match the explanations of a tick with the incidents and return what changed."""
         tick = _Tick(evidence, words, changes)
+        self._doubted = False
         explanations = reading.explanations
         matches = match(self._open, explanations)
         continued = {k: number for number, k in matches.continued.items()}
@@ -62,6 +72,8 @@ class CaseBook:
         for k, explanation in enumerate(explanations):
             if k in continued:
                 self._continue(before[continued[k]], explanation, tick)
+            elif not believed(explanation, tick.now):
+                self._doubted = True
             elif explanation.fault.pages != "none":
                 self._begin(explanation, tick)
             else:
@@ -79,7 +91,7 @@ class CaseBook:
 
     def _begin(self, explanation: Explanation, tick: _Tick) -> None:
         case = life.open_case(explanation, tick.now, self._before(explanation))
-        life.absorb(case, explanation, tick.now)
+        life.absorb(case, explanation)
         life.describe(case, explanation, tick.graph, tick.words, tick.now)
         life.grade(case, explanation, paging=bool(page_evidence(explanation)))
         self._open.append(case)
@@ -90,7 +102,7 @@ class CaseBook:
         grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
         moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
         severity = case.severity
-        life.absorb(case, explanation, tick.now)
+        life.absorb(case, explanation)
         life.grade(case, explanation, paging=bool(page_evidence(explanation)))
         if case.closed_by:
             return
@@ -158,7 +170,7 @@ class CaseBook:
     def _wake(self, now: int) -> int | None:
         """Return when something is due though no frame comes."""
         due = [c.quiet_at + self._quiet_ms for c in self._open if c.quiet_at is not None]
-        if any(c.decisions and c.decisions[-1].reason in _WAITS for c in self._open):
+        if self._doubted or any(c.decisions and c.decisions[-1].reason in _WAITS for c in self._open):
             due.append(now + self._rules.tick_ms)
         return min((max(ts, now + self._rules.tick_ms) for ts in due), default=None)
 
@@ -195,6 +207,7 @@ class CaseBook:
             "open": msgspec.to_builtins(self._open),
             "closed": msgspec.to_builtins(list(self._closed.values())),
             "mutes": dict(self._mutes),
+            "doubted": self._doubted,
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
@@ -202,6 +215,7 @@ class CaseBook:
         self._open = msgspec.convert(state["open"], list[Case])
         self._closed = {c.id: c for c in msgspec.convert(state["closed"], list[Closed])}
         self._mutes = dict(state["mutes"])
+        self._doubted = bool(state["doubted"])
 
 
 class _Tick:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from monitor.correlate.cells import CellKey
 from monitor.correlate.decide import severity
 from monitor.correlate.observe import Decision, PageReason
 from monitor.correlate.words import change_text, scale_of
@@ -24,7 +26,6 @@ from monitor.types import (
 )
 
 if TYPE_CHECKING:
-    from monitor.correlate.cells import CellKey
     from monitor.correlate.explain import Explanation
     from monitor.correlate.words import Words
     from monitor.topology import Graph
@@ -114,7 +115,7 @@ def open_case(explanation: Explanation, now: int, before: Closed | None) -> Case
     return Case(before.id, before.episode + 1, opened, now, decisions=before.decisions)
 
 
-def absorb(case: Case, explanation: Explanation, now: int) -> None:
+def absorb(case: Case, explanation: Explanation) -> None:
     """Take over what a tick's explanation says of signals, cells and affected entities."""
     moved = case.entity not in ("", explanation.entity)
     case.cells = explanation.cells
@@ -179,10 +180,8 @@ def record(case: Case, now: int, transition: str) -> Incident:
     """Return how an incident stands after a transition."""
     case.updated_at = now
     case.shown = len(case.affected)
-    listed = sorted(case.affected, key=scale_of)[:LISTED]
-    counts: dict[str, int] = {}
-    for entity in sorted(case.affected, key=scale_of):
-        counts[kind_of(entity)] = counts.get(kind_of(entity), 0) + 1
+    listed = sorted(case.affected, key=scale_of)
+    counts = dict(Counter(kind_of(entity) for entity in listed))
     signals = [_signal_count(name, entities) for name, entities in sorted(case.seen.items())]
     return Incident(
         id=case.id,
@@ -198,7 +197,7 @@ def record(case: Case, now: int, transition: str) -> Incident:
         resolved_at=case.resolved_at,
         cause=Cause(case.entity, case.reason, round(case.confidence, 6), case.explanation),
         candidates=case.candidates,
-        affected=Affected(len(case.affected), counts, tuple(listed)),
+        affected=Affected(len(case.affected), counts, tuple(listed[:LISTED])),
         anomalies=sum(signal.count for signal in signals),
         signals=tuple(signals),
         changes=case.changes,

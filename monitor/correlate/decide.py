@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from monitor.catalog import SILENCE
 from monitor.correlate.observe import PageReason
+from monitor.topology import container_of
+from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from monitor.correlate.cases import Case
@@ -19,6 +21,12 @@ COLLECTIVE_LEAST = 4
 
 SETTLE_TICKS = (2, 12)
 """Least and most ticks to wait for the silence of others before one is named alone."""
+
+LONE_SILENCE_MS = 2 * MINUTE
+"""The silence of one source with nothing beside it is believed after this long: exporters restart."""
+
+AGAIN_TICKS = 12
+"""A paged incident calls again only for a cause that stood this long: causes flip while effects spread."""
 
 _BY_PAGING: dict[str, tuple[PageReason, Severity]] = {
     "ticket": (PageReason.TICKET, "warning"),
@@ -47,6 +55,14 @@ def page_evidence(explanation: Explanation) -> tuple[Signal, ...]:
     together = [s for s in explanation.signals if s.family in explanation.fault.collective]
     enough = len({s.entity for s in together}) >= COLLECTIVE_LEAST
     return tuple(together) if enough else ()
+
+
+def believed(explanation: Explanation, now: int) -> bool:
+    """Tell whether an explanation may open an incident: the short silence of a lone source may not yet."""
+    if any(s.family != SILENCE for s in explanation.signals):
+        return True
+    sources = {container_of(s.entity) or s.entity for s in explanation.signals}
+    return len(sources) > 1 or now - min(s.since for s in explanation.signals) >= LONE_SILENCE_MS
 
 
 def severity(explanation: Explanation, *, paging: bool) -> Severity:
@@ -93,9 +109,11 @@ def _first(
 
 
 def _again(case: Case, explanation: Explanation, now: int, rules: PageRules) -> tuple[PageReason, str]:
-    if explanation.fault.severity == "critical" and not case.paged_critical:
+    stood = now - case.cause_at >= AGAIN_TICKS * rules.tick_ms
+    clear = stood and explanation.confidence >= rules.confidence
+    if clear and explanation.fault.severity == "critical" and not case.paged_critical:
         return PageReason.PAGED_CRITICAL, explanation.fault.name
-    if case.owner not in case.paged_owners and not _unclear(explanation, now, case.cause_at, rules):
+    if clear and case.owner not in case.paged_owners:
         return PageReason.PAGED_OWNER, f"{case.owner} after {', '.join(case.paged_owners)}"
     return PageReason.ALREADY_PAGED, f"pages: {case.pages}"
 
@@ -110,8 +128,9 @@ def _settle_ms(evidence: tuple[Signal, ...], tick_ms: int) -> int:
 
     A source is silent after three times its rhythm, so a third of what it took to notice is the rhythm.
     """
-    if not evidence or any(s.family != SILENCE for s in evidence):
+    silences = [s for s in evidence if s.family == SILENCE]
+    if not silences:
         return 0
     least, most = SETTLE_TICKS
-    rhythm = max(s.raised_at - s.since for s in evidence) // 3
+    rhythm = max(s.raised_at - s.since for s in silences) // 3
     return min(max(rhythm, least * tick_ms), most * tick_ms)

@@ -157,7 +157,7 @@ def _page(cells: Cells, live: Bools, follows: Ints) -> Bools:
 def _units(
     cells: Cells, relations: Relations, families: tuple[str, ...], observation: Observation, live: Bools
 ) -> tuple[Ints, Ints]:
-    """Number what is to be explained: cells, and blocks of a workload's members that move together."""
+    """Return the unit of each cell, (C,), and the workload of each unit that is its block, (U,)."""
     unit = np.full(len(cells), -1, np.int64)
     unit[live] = np.arange(int(live.sum()))
     owner = relations.workload_of[cells.entity]

@@ -12,6 +12,8 @@ from monitor.correlate.search import best_set
 from monitor.topology import canonical_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.correlate.cells import CellKey
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import FaultBook, FaultKind
@@ -29,9 +31,9 @@ _BOXES = ("node", "rack")
 class Explanation:
     """One cause of a tick with all that it explains.
 
-    candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own is `confidence`. cells:
-    keys of the cells, sorted. signals: those of the cells. affected: ids of those who show it or are silent
-    because of it, sorted. nats: worth of its evidence less its cost.
+    candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
+    is `confidence`. cells: keys of the cells, sorted. signals: those of the cells. affected: ids of those who
+    show it or are silent because of it, sorted. nats: worth of its evidence less its cost.
     """
 
     entity: str
@@ -48,7 +50,12 @@ class Explanation:
     @property
     def reason(self) -> str:
         """What is wrong: the fault kind's reason, else that of the strongest signal."""
-        return self.fault.reason or max(self.signals, key=lambda s: (s.page or s.hard, s.score)).reason
+        return self.fault.reason or leading(self.signals).reason
+
+
+def leading(signals: Sequence[Signal]) -> Signal:
+    """Return the signal that says most: at page level, then by its evidence."""
+    return max(signals, key=lambda s: (s.page or s.hard, s.score))
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class _Belief:
         self._by_unit = found.cover.tocsc()
 
     def around(self, number: int) -> list[tuple[int, int, float]]:
-        """Return (entity, fault, share) of the first candidates for what `number` alone explains, the best first.
+        """Return (entity, fault, share) of the candidates for what `number` alone explains, the best first.
 
         The shares of one entity's fault kinds are added; with `none of these` they sum to 1.
         """

@@ -23,23 +23,32 @@ class Footprints:
     """Cells and quiet entities by cause, for one tick. K is the number of entities of the causes' kinds."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
+        self.evidence = evidence
         self._relations = evidence.relations
         self._numbers = {name: number for number, name in enumerate(evidence.families)}
+        self._hits: dict[tuple[tuple[str, ...], int], sparse.csr_array | None] = {}
         self._means: dict[tuple[str, ...], sparse.csr_array] = {}
         self._quiet: dict[tuple[str, tuple[str, ...], tuple[str, ...], int], Floats] = {}
 
     def hits(self, causes: tuple[str, ...], term: Term) -> sparse.csr_array | None:
         """Return which cells each cause would explain by a term, CSR (K, C), or None for none at all."""
+        key = (causes, id(term))  # the terms live as long as the book
+        if key not in self._hits:
+            self._hits[key] = self._find_hits(causes, term)
+        return self._hits[key]
+
+    def _find_hits(self, causes: tuple[str, ...], term: Term) -> sparse.csr_array | None:
         if term.at == "workload":
             return None
         shown = self._shown(term)
-        single = shown & ~self._evidence.cells.group
-        found = None
+        if not shown.any():
+            return None
+        single = shown & ~self.evidence.cells.group
+        found: sparse.csr_array | None = None
         if single.any():
             matrix = self._relations.matrix(term.at, causes, term.of)
             found = matrix @ self._columns(single)
-        if term.at != "self" and (shown & self._evidence.cells.group).any():
+        if term.at != "self" and (shown & self.evidence.cells.group).any():
             means = self._reached_means(causes) @ self._pick(shown)
             found = means if found is None else found + means
         return found if found is not None and found.nnz else None
@@ -48,7 +57,7 @@ class Footprints:
         """Return which blocks each cause would explain by a `workload` term, CSR (K, U), or None."""
         if term.at != "workload":
             return None
-        evidence = self._evidence
+        evidence = self.evidence
         cell_of = np.full(len(evidence.block), -1, np.int64)
         cell_of[evidence.unit[evidence.live]] = np.flatnonzero(evidence.live)
         shown = (evidence.block >= 0) & self._shown(term)[cell_of]
@@ -59,10 +68,9 @@ class Footprints:
             (evidence.unit_size[units], (evidence.block[units], units)),
             shape=(self._relations.n, len(evidence.block)),
         )
-        touched = self._relations.matrix("self", causes, ()) + self._relations.matrix(
-            "victims", causes, WORKLOADS
-        )
-        return touched @ entry
+        own = self._relations.matrix("self", causes, ())
+        victims = self._relations.matrix("victims", causes, WORKLOADS)
+        return sparse.csr_array((own + victims) @ entry)
 
     def quiet(self, causes: tuple[str, ...], term: Term, family: str) -> Floats:
         """Return how many entities of a term's footprint are quiet in a family, shape (K,)."""
@@ -70,12 +78,12 @@ class Footprints:
         key = (term.at, causes, term.of, number)
         if key not in self._quiet:
             matrix = self._relations.matrix(term.at, causes, term.of)
-            self._quiet[key] = matrix @ self._evidence.quiet(number)
+            self._quiet[key] = matrix @ self.evidence.quiet(number)
         return self._quiet[key]
 
     def to_units(self, hits: sparse.csr_array) -> sparse.csr_array:
         """Return how many cells of each unit are hit, CSR (rows, U)."""
-        evidence = self._evidence
+        evidence = self.evidence
         live = np.flatnonzero(evidence.live)
         shape = (len(evidence.cells), len(evidence.block))
         return hits @ sparse.csr_array(
@@ -86,42 +94,43 @@ class Footprints:
         """Return which units are explained: single cells, and blocks of which half the cells are."""
         kept = counts.tocsr()
         kept.sum_duplicates()
-        enough = 2 * kept.data >= self._evidence.unit_size[kept.indices]
+        enough = 2 * kept.data >= self.evidence.unit_size[kept.indices]
         kept.data = enough.astype(np.int64)
         kept.eliminate_zeros()
         return kept
 
     def in_family(self, family: str) -> Bools:
         """Return which cells are of a family, shape (C,)."""
-        return self._evidence.cells.family == self._numbers[family]
+        inside: Bools = self.evidence.cells.family == self._numbers[family]
+        return inside
 
     def _shown(self, term: Term) -> Bools:
         """Return the live cells whose family and sign a term expects, shape (C,)."""
-        cells = self._evidence.cells
+        cells = self.evidence.cells
         shown = np.zeros(len(cells), bool)
         for family, sign in term.signs:
             alike = np.ones(len(cells), bool) if family == ANY else self.in_family(family)
             shown |= alike & ((cells.sign == 0) | (cells.sign == sign) | (sign == 0))
-        return shown & self._evidence.live
+        return shown & self.evidence.live
 
     def _columns(self, chosen: Bools) -> sparse.csr_array:
         """Return the matrix from entities to chosen cells, CSR (n, C)."""
         cells = np.flatnonzero(chosen)
-        entries = (self._evidence.cells.entity[cells], cells)
+        entries = (self.evidence.cells.entity[cells], cells)
         shape = (self._relations.n, len(chosen))
         return sparse.csr_array((np.ones(len(cells), np.int64), entries), shape=shape)
 
     def _pick(self, chosen: Bools) -> sparse.csr_array:
         """Return the matrix from means to those of their cells that are chosen, CSR (G, C)."""
-        groups = self._evidence.groups.cell
+        groups = self.evidence.groups.cell
         kept = np.flatnonzero(chosen[groups])
         shape = (len(groups), len(chosen))
         return sparse.csr_array((np.ones(len(kept), np.int64), (kept, groups[kept])), shape=shape)
 
     def _reached_means(self, causes: tuple[str, ...]) -> sparse.csr_array:
-        """Return which means each cause moves, CSR (K, G): it is one, suffers, or most members are reached."""
+        """Return which means each cause moves, CSR (K, G): its own, its victims', those it mostly reaches."""
         if causes not in self._means:
-            relations, groups = self._relations, self._evidence.groups
+            relations, groups = self._relations, self.evidence.groups
             reach = relations.matrix("self", causes, ())
             reach = reach + relations.matrix("beneath", causes, ()) + relations.matrix("members", causes, ())
             share = sparse.coo_array(reach @ groups.members.T)
@@ -129,7 +138,7 @@ class Footprints:
             enough = share.data >= _OVERLAP * size[share.col]
             shape = (reach.shape[0], len(groups.cell))
             own = reach + relations.matrix("victims", causes, ())
-            entity: Ints = self._evidence.cells.entity[groups.cell]
+            entity: Ints = self.evidence.cells.entity[groups.cell]
             picked = sparse.csr_array(
                 (np.ones(len(entity), np.int64), (entity, np.arange(len(entity)))),
                 shape=(relations.n, shape[1]),

@@ -48,7 +48,8 @@ def derived_groups(
     """
     found = np.flatnonzero(cells.group & live)
     reaches = [_members(cells, relations, families, judged, int(cell)) for cell in found.tolist()]
-    order = np.lexsort((cells.entity[found], [len(reach) for reach in reaches]))
+    sizes = np.array([len(reach) for reach in reaches], np.int64)
+    order = np.lexsort((cells.entity[found], sizes))
     singles = np.flatnonzero(~cells.group & live)
     spoken: dict[tuple[int, int], Floats] = {}
     own: list[int] = []
@@ -88,7 +89,8 @@ def _members(
     """Return the measured members of a group; of one that contains nobody (a whole fleet), everybody."""
     family = families[cells.family[cell]]
     measured = judged.get(family, np.ones(relations.n, bool)).copy()
-    measured[cells.entity[(cells.family == cells.family[cell]) & ~cells.group]] = True
+    alike = cells.family == cells.family[cell]
+    measured[cells.entity[alike & ~cells.group]] = True
     reach = relations.reach(int(cells.entity[cell]))
     reach = reach if reach.size else np.arange(relations.n)
     kinds = relations.mask(("gpu",))
@@ -97,7 +99,7 @@ def _members(
 
 
 def _excess_of_members(cells: Cells, singles: Ints, family: int, sign: int, n: int) -> Floats:
-    """Return what each entity exceeds by, infinite where it is hot by an unknown amount, 0 where it is not."""
+    """Return what each entity exceeds by, infinite where that is unknown, 0 where it is not hot."""
     excess = np.zeros(n)
     hot = singles[(cells.family[singles] == family) & (cells.sign[singles] == sign)]
     excess[cells.entity[hot]] = np.nan_to_num(cells.excess[hot], nan=np.inf)

@@ -19,13 +19,13 @@ from scipy import sparse
 
 from monitor.correlate.evidence import CLIP, RATE_FLOOR, weight
 from monitor.correlate.faults import ANY
-from monitor.correlate.footprints import Footprints
 from monitor.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from monitor.correlate.changes import ChangeLog
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import FaultBook, FaultKind, Term
+    from monitor.correlate.footprints import Footprints
     from monitor.types import Bools, Floats, Ints
 
 ONSET_SPREAD_MS = HOUR
@@ -35,7 +35,7 @@ SLACK_MS = 10 * MINUTE
 """How far a remote effect may seem to begin before its cause, since onsets are estimates."""
 
 _REMOTE = frozenset({"victims", "workload", "carriers"})
-_STANDING_NATS = 2.0
+_STANDING_NATS = 4.0
 _SIZE_NATS = 1e-3  # of equal causes, the one with less beneath it is named
 
 
@@ -75,9 +75,8 @@ class Prior:
     standing: dict[tuple[str, str], tuple[int, int]]
 
 
-def propose(evidence: Evidence, book: FaultBook, prior: Prior) -> Hypotheses:
+def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: Prior) -> Hypotheses:
     """Return every hypothesis with something hot in its core, in the order of the book and of entities."""
-    footprints = Footprints(evidence)
     parts = []
     for number, fault in enumerate(book.faults):
         draft = _Draft(evidence, footprints, fault, prior)
@@ -124,7 +123,8 @@ class _Draft:
         named = [
             any(fnmatch.fnmatchcase(ids[i], p) for p in self._fault.only) for i in self._entity[rows].tolist()
         ]
-        return rows[np.array(named, bool)]
+        kept: Ints = rows[np.array(named, bool)]
+        return kept
 
     def _find_faded(self) -> Bools:
         hot = np.zeros(len(self.rows), bool)
@@ -203,11 +203,11 @@ class _Draft:
                 continue
             hot = np.zeros(len(self.rows))
             if taken is not None:
-                hot = taken @ self._footprints.in_family(family).astype(np.float64)
-            quiet = self._footprints.quiet(self._fault.cause, term, family)[self.rows] * late_enough
+                hot += taken @ self._footprints.in_family(family).astype(np.float64)
+            quiet: Floats = late_enough * self._footprints.quiet(self._fault.cause, term, family)[self.rows]
             rate = float(self._prior.rates[self._evidence.families.index(family)])
             against = mean_evidence(hot, quiet, term.q, rate) - hot * weight(np.array(rate))
-            total += np.where((hot > 0) | (term.role == "expected"), against, 0.0)
+            total = total + np.where((hot > 0) | (term.role == "expected"), against, 0.0)
         return total
 
 
@@ -223,7 +223,7 @@ def mean_evidence(hot: Floats, quiet: Floats, chances: tuple[float, ...], rate: 
     against = np.clip(np.log((1 - q) / (1 - f)), *CLIP)
     nats = np.multiply.outer(hot, for_it) + np.multiply.outer(quiet, against)
     top = nats.max(axis=1)
-    mean: Floats = top + np.log(np.mean(np.exp(nats - top[:, None]), axis=1))
+    mean: Floats = np.log(np.exp(nats - top[:, None]).mean(axis=1)) + top
     return mean
 
 
@@ -244,4 +244,6 @@ def _in_time(hits: sparse.csr_array, began: Ints, since: Ints, until: Ints) -> s
     row = np.repeat(np.arange(hits.shape[0]), np.diff(hits.indptr))
     when = began[hits.indices]
     kept: Bools = (when >= since[row]) & (when <= until[row])
+    if kept.all():
+        return hits
     return sparse.csr_array((hits.data[kept], (row[kept], hits.indices[kept])), shape=hits.shape)

@@ -48,7 +48,7 @@ class Relations:
         return mask
 
     def matrix(self, relation: str, causes: tuple[str, ...], targets: tuple[str, ...]) -> sparse.csr_array:
-        """Return the relation from the entities of kinds `causes` to those of kinds `targets` (all, if ())."""
+        """Return a relation from the entities of kinds `causes` to those of kinds `targets` (all, if ())."""
         key = (relation, causes, targets)
         if key not in self._kept:
             if targets:
@@ -121,7 +121,9 @@ class Relations:
 
     @cached_property
     def _depends(self) -> sparse.csr_array:
-        return sparse.csr_array(self.graph.depends, dtype=np.int32)
+        depends = self.graph.depends
+        ones = np.ones(depends.nnz, np.int32)
+        return sparse.csr_array((ones, depends.indices, depends.indptr), shape=depends.shape)
 
     @cached_property
     def _dependents(self) -> sparse.csr_array:
@@ -202,14 +204,14 @@ def _closure(
 ) -> sparse.csr_array:
     """Return everything reached by one or more steps from `start` (and `also`), without `start`."""
     frontier = start if also is None else _ones(start + also)
-    total = sparse.csr_array(start.shape, dtype=np.int32)
+    total = _filtered(start, np.zeros(start.nnz, bool))
     for _ in range(_MAX_DEPTH):
         frontier = _ones(frontier @ step)
         grown = _ones(total + frontier)
         if grown.nnz == total.nnz:
             break
         total = grown
-    both = total - total.multiply(start)
-    both.eliminate_zeros()
-    both.sort_indices()
-    return _ones(both)
+    rest = sparse.csr_array(total - total.multiply(start))
+    rest.eliminate_zeros()
+    rest.sort_indices()
+    return _ones(rest)

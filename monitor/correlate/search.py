@@ -1,4 +1,4 @@
-"""The cheapest set of causes: one local search over hypotheses (docs/correlation.md).
+"""The cheapest set of causes: one local search over hypotheses (Hypotheses say how they are scored).
 
 A set S is worth the sum of its costs plus the weights of all units that one of it covers, each counted once.
 Coverage is submodular, so what a hypothesis is worth alone bounds what it can add to any set.
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _EPSILON = 1e-9
 _MAX_MOVES = 10_000
 _ATTEMPTS = 32
+_FEW = 16
+"""Up to so many hypotheses are each tried as a start; without, 0.6 % of small random cases are missed."""
 
 
 def worth(chosen: Ints, cost: Floats, cover: sparse.csr_array, weights: Floats) -> float:
@@ -33,7 +35,8 @@ def best_set(cost: Floats, cover: sparse.csr_array, weights: Floats) -> Ints:
     to the lower number.
     """
     search = _Search(cost, cover, weights)
-    return max((search.run(seeded=False), search.run(seeded=True)), key=lambda found: found[0])[1]
+    starts = [search.empty(), search.cheapest(), *search.singles()]
+    return max([search.run(start) for start in starts], key=lambda found: found[0])[1]
 
 
 class _Search:
@@ -46,25 +49,35 @@ class _Search:
         self._cost, self._cover, self._weights = cost[able], cover[able], weights
         self._row = np.repeat(np.arange(len(able)), np.diff(self._cover.indptr))
         self._unit = self._cover.indices.astype(np.int64)
+        self._columns = self._cover.tocsc()
         self._within = np.zeros(len(able), bool)
         self._times = np.zeros(len(weights), np.int64)
 
-    def run(self, *, seeded: bool) -> tuple[float, Ints]:
-        """Climb from nothing, where big causes come first, or from the cheapest cause of each unit alone."""
+    def empty(self) -> Ints:
+        """Start from nothing: big causes come first."""
+        return np.empty(0, np.int64)
+
+    def cheapest(self) -> Ints:
+        """Start from the cheapest cause of each unit alone: small causes come first."""
+        order = np.lexsort((self._row, -self._cost[self._row], self._unit))
+        first = np.flatnonzero(np.diff(self._unit[order], prepend=-1))
+        return np.unique(self._row[order[first]])
+
+    def singles(self) -> list[Ints]:
+        """Start from each hypothesis, where there are few."""
+        size = len(self._cost)
+        return [np.array([number]) for number in range(size)] if size <= _FEW else []
+
+    def run(self, start: Ints) -> tuple[float, Ints]:
+        """Improve a set until no move does; return its worth and its hypotheses."""
         self._within[:], self._times[:] = False, 0
-        if seeded:
-            self._seed()
+        for number in start.tolist():
+            self._add(number)
+        self._drop()
         self.climb()
         while self.split():
             self.climb()
         return self._worth(), self._able[np.flatnonzero(self._within)]
-
-    def _seed(self) -> None:
-        order = np.lexsort((self._row, -self._cost[self._row], self._unit))
-        first = np.flatnonzero(np.diff(self._unit[order], prepend=-1))
-        for number in np.unique(self._row[order[first]]).tolist():
-            self._add(number)
-        self._drop()
 
     def climb(self, barred: Bools | None = None) -> None:
         """Add, swap, merge and drop until nothing improves; the barred, shape (H,), are not added."""
@@ -152,12 +165,16 @@ class _Search:
         """Make these moves, in order, as far as they do not touch; take them back if they do not improve."""
         before, within, times = self._worth(), self._within.copy(), self._times.copy()
         touched = np.zeros(len(self._weights), bool)
+        blocked = np.zeros(len(self._cost), bool)
         for number in numbers:
+            if blocked[number]:
+                continue
             out = np.sort(ousted.indices[ousted.indptr[number] : ousted.indptr[number + 1]]).tolist()
-            if any(touched[self._units(k)].any() for k in (number, *out)):
+            if any(touched[self._units(k)].any() for k in out):
                 continue
             for k in (number, *out):
                 touched[self._units(k)] = True
+                blocked[self._touching(k)] = True
             for k in out:
                 self._remove(k)
             self._add(number)
@@ -166,6 +183,12 @@ class _Search:
             return True
         self._within, self._times = within, times
         return False
+
+    def _touching(self, number: int) -> Ints:
+        """Return the hypotheses that share a unit with one."""
+        bounds = self._columns.indptr
+        runs = [self._columns.indices[bounds[u] : bounds[u + 1]] for u in self._units(number).tolist()]
+        return np.concatenate([np.empty(0, np.int64), *runs])
 
     def _drop(self) -> None:
         """Drop the least useful of the set until all are useful."""

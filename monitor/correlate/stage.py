@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,20 +14,26 @@ from monitor.correlate.changes import ChangeLog
 from monitor.correlate.decide import PageRules
 from monitor.correlate.evidence import weigh
 from monitor.correlate.explain import Reading, explain
+from monitor.correlate.footprints import Footprints
 from monitor.correlate.hypotheses import Prior, propose
 from monitor.correlate.nulls import NullShares
 from monitor.correlate.observe import CorrelateResult, Decision, Observation, PageReason
 from monitor.correlate.relations import Relations
 from monitor.correlate.words import Words
+from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from monitor.config.settings import Settings
+    from monitor.correlate.cells import Cells
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import FaultBook
     from monitor.topology import Graph
     from monitor.types import Bools
 
 LOOSE_KEPT = 1_000
+
+REREAD_MS = MINUTE
+"""Cells that stand unchanged are read anew this often: lags pass and quiet entities begin to count."""
 
 
 class Loose(msgspec.Struct, frozen=True):
@@ -35,6 +42,18 @@ class Loose(msgspec.Struct, frozen=True):
     cell: CellKey
     since: int
     score: float
+
+
+class Read(msgspec.Struct, frozen=True):
+    """When cells were last read, which ones they were, and which of them no cause explained."""
+
+    end: int = 0
+    signature: str = ""
+    loose: tuple[int, ...] = ()
+
+    def covers(self, now: Read) -> bool:
+        """Tell whether what was read then holds now."""
+        return self.signature == now.signature and now.end - self.end < REREAD_MS
 
 
 class CorrelateStage:
@@ -52,6 +71,7 @@ class CorrelateStage:
         self._changes = ChangeLog()
         self._nulls = NullShares(faults.families)
         self._loose: tuple[Loose, ...] = ()
+        self._read = Read()
         self._relations: Relations | None = None
 
     def step(self, observation: Observation, graph: Graph) -> CorrelateResult:
@@ -66,18 +86,25 @@ class CorrelateStage:
             self._loose = ()
             self._cases.forget(observation.end)
             return CorrelateResult(tuple(told))
+        read = Read(observation.end, _signature(cells), self._read.loose)
+        if self._read.covers(read) and not (observation.changes or told) and self._cases.settled:
+            self._nulls.count(observation, cells, np.array(read.loose, np.int64))
+            return CorrelateResult(tuple(told))
         rates = self._nulls.rates()
         evidence = weigh(cells, self._over(graph), self._faults, observation, rates)
-        found = propose(evidence, self._faults, Prior(rates, self._changes, self._cases.standing()))
+        footprints = Footprints(evidence)
+        prior = Prior(rates, self._changes, self._cases.standing())
+        found = propose(evidence, footprints, self._faults, prior)
         reading = explain(evidence, self._faults, found)
         self._nulls.count(observation, cells, reading.loose)
         self._loose = _loose(evidence, reading)
-        words = Words(evidence, self._faults, self._changes, self._lookback_ms)
+        self._read = msgspec.structs.replace(read, loose=tuple(reading.loose.tolist()))
+        words = Words(footprints, self._faults, self._changes, self._lookback_ms)
         result = self._cases.update(reading, evidence, words, self._changes)
         return CorrelateResult((*told, *result.incidents), result.decisions, result.wake_at)
 
     def why(self, target: str) -> tuple[Decision, ...]:
-        """Return why an incident, or incidents of an entity, paged or did not; and signals without a cause."""
+        """Return why an incident or those of an entity paged or did not; and signals without a cause."""
         loose = [
             Decision(
                 item.since, "", target, PageReason.NO_CAUSE,
@@ -95,6 +122,7 @@ class CorrelateStage:
             "changes": self._changes.to_state(),
             "nulls": self._nulls.to_state(),
             "loose": msgspec.to_builtins(self._loose),
+            "read": msgspec.to_builtins(self._read),
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
@@ -103,12 +131,19 @@ class CorrelateStage:
         self._changes = ChangeLog.from_state(state["changes"])
         self._nulls.from_state(state["nulls"])
         self._loose = msgspec.convert(state["loose"], tuple[Loose, ...])
+        self._read = msgspec.convert(state["read"], Read)
 
     def _over(self, graph: Graph) -> Relations:
         """Return the relations of a graph, those of the last one if it is the same."""
         if self._relations is None or self._relations.graph is not graph:
             self._relations = Relations(graph)
         return self._relations
+
+
+def _signature(cells: Cells) -> str:
+    """Return what identifies the cells of a tick and how strong they are."""
+    strength = cells.page.tobytes() + cells.hard.tobytes() + cells.since.tobytes()
+    return blake2b(repr(cells.keys).encode() + strength, digest_size=16).hexdigest()
 
 
 def _loose(evidence: Evidence, reading: Reading) -> tuple[Loose, ...]:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.catalog import SILENCE
+from monitor.correlate.explain import leading
 from monitor.correlate.faults import ANY
-from monitor.correlate.footprints import Footprints
 from monitor.topology import canonical_kind
 from monitor.types import Candidate, Change, kind_of
 
 if TYPE_CHECKING:
     from monitor.correlate.changes import ChangeLog
-    from monitor.correlate.evidence import Evidence
     from monitor.correlate.explain import Explanation
     from monitor.correlate.faults import FaultBook, FaultKind, Term
+    from monitor.correlate.footprints import Footprints
     from monitor.types import Ints, Signal
 
 TOLD = 5
@@ -30,10 +30,11 @@ _SIGN_WORD = {1: " up", -1: " down", 0: ""}
 class Words:
     """Tells about the evidence of one tick."""
 
-    def __init__(self, evidence: Evidence, book: FaultBook, changes: ChangeLog, lookback_ms: int) -> None:
-        self._evidence, self._book, self._changes = evidence, book, changes
-        self._footprints = Footprints(evidence)
+    def __init__(self, footprints: Footprints, book: FaultBook, changes: ChangeLog, lookback_ms: int) -> None:
+        self._footprints, self._book, self._changes = footprints, book, changes
+        self._evidence = footprints.evidence
         self._lookback_ms = lookback_ms
+        self._told: dict[tuple[int, str], tuple[str, ...]] = {}
 
     def candidates(self, explanation: Explanation) -> tuple[Candidate, ...]:
         """Return the causes considered, the likeliest first, each with its evidence."""
@@ -59,6 +60,12 @@ class Words:
 
     def evidence_for(self, entity: int, fault: FaultKind) -> tuple[str, ...]:
         """Return what speaks for and against a fault at an entity, one line for each thing seen."""
+        key = (entity, fault.name)
+        if key not in self._told:
+            self._told[key] = self._tell(entity, fault)
+        return self._told[key]
+
+    def _tell(self, entity: int, fault: FaultKind) -> tuple[str, ...]:
         row = int(np.searchsorted(self._evidence.relations.of(fault.cause), entity))
         place = _Place(entity, row, fault.cause)
         lines: list[str] = []
@@ -80,7 +87,8 @@ class Words:
 
     def _few(self, entities: Ints) -> str:
         """Name a single entity, and count several by kind."""
-        ids = [self._evidence.relations.graph.ids[i] for i in entities.tolist()]
+        names = self._evidence.relations.graph.ids
+        ids: list[str] = [names[i] for i in entities.tolist()]
         if len(ids) == 1:
             return ids[0]
         counts = Counter(kind_of(name) for name in sorted(ids, key=scale_of))
@@ -96,8 +104,8 @@ class Words:
 
     def _own(self, cell: int) -> str:
         cells = self._evidence.cells
-        signals = [cells.signals[s] for s in np.flatnonzero(cells.of_signal == cell).tolist()]
-        return _signal(max(signals, key=lambda s: (s.page or s.hard, s.score)))
+        signals: list[Signal] = [cells.signals[s] for s in np.flatnonzero(cells.of_signal == cell).tolist()]
+        return _signal(leading(signals))
 
     def _own_quiet(self, place: _Place, term: Term, family: str) -> list[str]:
         if term.role == "core" or not self._footprints.quiet(place.causes, term, family)[place.row]:

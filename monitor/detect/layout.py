@@ -173,6 +173,7 @@ class _Words:
         self._at = np.array([graph.index.get(e, -1) for e in table.entities], np.int64)
         self._graph = graph
         self._values: dict[str, list[str]] = {}
+        self._codes: dict[tuple[str, ...], Ints] = {}
 
     def values(self, word: str) -> list[str]:
         """The text that entities share under a word."""
@@ -182,12 +183,17 @@ class _Words:
 
     def codes(self, words: tuple[str, ...]) -> Ints:
         """A number for each entity; equal where all the words' values are equal."""
-        columns = [np.unique(np.array(self.values(w), object), return_inverse=True)[1] for w in words]
-        return (
-            _number(*columns)[0]
-            if columns and len(self._entities)
-            else np.zeros(len(self._entities), np.int64)
-        )
+        if words not in self._codes:
+            self._codes[words] = self._find_codes(words)
+        return self._codes[words]
+
+    def _find_codes(self, words: tuple[str, ...]) -> Ints:
+        if not self._entities or not words:
+            return np.zeros(len(self._entities), np.int64)
+        if len(words) > 1:
+            return _number(*[self.codes((word,)) for word in words])[0]
+        place = {value: code for code, value in enumerate(sorted(set(self.values(words[0]))))}
+        return np.array([place[value] for value in self.values(words[0])], np.int64)
 
     def name(self, table: SeriesTable, row: int, words: tuple[str, ...]) -> tuple[str, ...]:
         """The name of what the series in a row shares with others."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.types import Signal
+from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +19,15 @@ CERTAIN = 50.0
 """Nats of a fact that needs no statistics."""
 
 PAGING_KINDS = frozenset({"gpu", "network"})
-"""Frame kinds whose silence is a lost node, GPU, switch or port. A job that ends falls silent too, and a
-sensor, a model or a bill that stays away takes no capacity."""
+"""Frame kinds whose silence is a lost node, GPU, switch or port. A sensor, a model or a bill that stays away
+takes no capacity."""
+
+FAMILY_OF_SILENCE = {"job": "progress"}
+"""What the silence of a frame kind is evidence of: a job whose ranks report nothing makes no progress, which is
+what a job that ended, hangs or lost a node looks like."""
+
+OVER_MS = HOUR
+"""A job that has sent nothing for this long is over, whatever ended it; its silence says no more."""
 
 MONITOR = "service:monitor"
 
@@ -42,7 +50,7 @@ class Standing:
     ) -> tuple[list[Signal], list[Signal]]:
         """Take what began and ended in a tick; return the signals (raised, cleared), in order."""
         raised: list[Signal] = []
-        cleared: list[Signal] = []
+        cleared = self._expire(end)
         for silence in silences:
             signal = _silent(silence, end)
             self._move(signal, (raised, cleared), begins=silence.state == "silent")
@@ -52,6 +60,14 @@ class Standing:
             signal = _fact(MONITOR, "silence", "absence", ("silence", "blind"), (blind.since, end), page=True)
             self._move(signal, (raised, cleared), begins=blind.state == "blind")
         return sorted(raised), sorted(cleared)
+
+    def _expire(self, end: int) -> list[Signal]:
+        over = [
+            key
+            for key, signal in sorted(self._signals.items())
+            if signal.family == "progress" and end - signal.since > OVER_MS
+        ]
+        return [self._signals.pop(key) for key in over]
 
     def _move(self, signal: Signal, out: tuple[list[Signal], list[Signal]], *, begins: bool) -> None:
         key = (signal.entity, signal.metric)
@@ -75,9 +91,10 @@ class Standing:
 
 
 def _silent(silence: Silence, end: int) -> Signal:
-    metric = "silence" if silence.kind in PAGING_KINDS else f"silence:{silence.kind}"
     page = silence.kind in PAGING_KINDS
-    return _fact(silence.entity, metric, "absence", ("silence", "no_data"), (silence.since, end), page=page)
+    metric = "silence" if page else f"silence:{silence.kind}"
+    family = FAMILY_OF_SILENCE.get(silence.kind, "silence")
+    return _fact(silence.entity, metric, "absence", (family, "no_data"), (silence.since, end), page=page)
 
 
 def _lagging(lag: Lag, end: int) -> Signal:

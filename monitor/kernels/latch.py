@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 CALM_POINTS = 6
+_RARER = np.log(np.array([[1.0], [1.0], [6.0], [36.0]]))
+"""The means over 36 and 216 points move every 6 and 36 points: so many fewer decisions share the budget."""
+
 UP, DOWN = 1, -1
 
 
@@ -110,7 +113,7 @@ class Latch:
         span = (np.array(SCALES)[scale] * rhythm[rows]).astype(np.int64)
         self.columns["since"][rows] = np.maximum(ts[rows] - span, 0)
         self.columns["raised_at"][rows] = end
-        self.columns["score"][rows] = nats[scale, rows]
+        self.columns["score"][rows] = (nats[:, rows] + _RARER).max(axis=0)
         self.columns["held"][:, rows] = nats[:, rows]
         return rows
 

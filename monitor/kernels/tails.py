@@ -9,12 +9,13 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.types import Bools, Floats, Ints
+    from monitor.types import Floats, Ints
 
 WIDTH = 0.25
 BINS = 96
 ANCHOR = 1e-2
 FEW = 60
+GROWTH = 1.25
 
 
 class Tails:
@@ -33,8 +34,7 @@ class Tails:
 
     def __init__(self, cells: int = 0, flattest: float = 0.25) -> None:
         self.flattest = flattest
-        self._counts = np.zeros((cells, BINS), np.int64)
-        self._fit()
+        self._clear(cells)
 
     @property
     def nbytes(self) -> int:
@@ -43,20 +43,29 @@ class Tails:
 
     def resize(self, moved: Ints, cells: int) -> None:
         """Move cell i to `moved[i]` of `cells` cells (-1 drops it)."""
-        fresh = np.zeros((cells, BINS), np.int64)
-        fresh[moved[moved >= 0]] = self._counts[moved >= 0]
-        self._counts = fresh
-        self._fit()
+        old = self._counts
+        self._clear(cells)
+        self._counts[moved[moved >= 0]] = old[moved >= 0]
+        self._fit(np.arange(cells))
+
+    def _clear(self, cells: int) -> None:
+        self._counts = np.zeros((cells, BINS), np.int64)
+        self._table = np.zeros((cells, BINS))
+        self._u, self._at_u, self._beta, self._fitted = (np.zeros(cells) for _ in range(4))
 
     def observe(self, cell: Ints, t: Floats) -> None:
         """Count values of healthy time; they weigh in `nats` from the next `refit` on."""
         bin_ = np.minimum(np.maximum(t, 0) / WIDTH, BINS - 1).astype(np.int64)
-        flat = np.bincount(cell * BINS + bin_, minlength=self._counts.size)
-        self._counts += flat.reshape(self._counts.shape)
+        np.add.at(self._counts.reshape(-1), cell * BINS + bin_, 1)
 
     def refit(self) -> None:
-        """Take what was observed into the tails."""
-        self._fit()
+        """Take what was observed into the tails of the cells that grew by a quarter since their last fit.
+
+        So four fifths of what a value is compared with is older than the value's own neighbourhood: an
+        excursion cannot excuse itself.
+        """
+        n = self._counts.sum(axis=1)
+        self._fit(np.flatnonzero(n >= np.maximum(GROWTH * self._fitted, self._fitted + 1)))
 
     def nats(self, cell: Ints, t: Floats) -> Floats:
         """Return -ln P(T > t), 0 where t <= 0 or too little was seen."""
@@ -67,7 +76,7 @@ class Tails:
         inside = left + (self._table[cell, bin_ + 1] - left) * (place - bin_)
         beyond = self._at_u[cell] + (t - self._u[cell]) / self._beta[cell]
         nats = np.where(t <= self._u[cell], inside, beyond)
-        return np.where(self._known[cell] & (t > 0), nats, 0.0)
+        return np.where((self._fitted[cell] >= FEW) & (t > 0), nats, 0.0)
 
     def guard(self, levels: Floats) -> tuple[Floats, Floats]:
         """Compare promise and measurement: (promised, observed) numbers of values above levels of nats.
@@ -84,30 +93,38 @@ class Tails:
         )
         return n * np.exp(-levels[:, None]), above[np.arange(len(n)), edge].astype(np.float64)
 
-    def _fit(self) -> None:
-        n = self._counts.sum(axis=1)
-        above = np.cumsum(self._counts[:, ::-1], axis=1)[:, ::-1]
-        with np.errstate(divide="ignore"):
-            self._table = -np.log((above + 1) / (n + 1)[:, None])
-        self._table[:, 0] = 0.0
+    def _fit(self, cells: Ints) -> None:
+        counts = self._counts[cells]
+        n = counts.sum(axis=1)
+        above = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+        table = -np.log((above + 1) / (n + 1)[:, None])
+        table[:, 0] = 0.0
         enough = above >= np.maximum(ANCHOR * n, FEW)[:, None]
         last = np.maximum(enough.sum(axis=1) - 1, 0)
         row = np.arange(len(n))
-        self._u = last * WIDTH
-        self._at_u = self._table[row, last] if len(n) else np.zeros(0)
+        u = last * WIDTH
         centre = (np.arange(BINS) + 0.5) * WIDTH
-        excess = np.where(np.arange(BINS) >= last[:, None], centre - self._u[:, None], 0.0) * self._counts
-        self._beta = np.maximum(excess.sum(axis=1) / np.maximum(above[row, last], 1), self.flattest)
-        self._known: Bools = n >= FEW
+        excess = np.where(np.arange(BINS) >= last[:, None], centre - u[:, None], 0.0) * counts
+        beta = excess.sum(axis=1) / np.maximum(above[row, last], 1)
+        self._table[cells], self._u[cells], self._at_u[cells] = table, u, table[row, last]
+        self._beta[cells] = np.maximum(beta, self.flattest)
+        self._fitted[cells] = n
 
     def to_state(self) -> dict[str, Any]:
         """Return the counts, and the fit that is in force."""
-        return {"counts": self._counts.copy(), "table": self._table.copy(), "u": self._u.copy(),
-                "at_u": self._at_u.copy(), "beta": self._beta.copy(), "known": self._known.copy()}  # fmt: skip
+        return {name: getattr(self, f"_{name}").copy() for name in _STATE}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave."""
-        self._counts = np.array(state["counts"], np.int64).reshape(-1, BINS)
-        self._table = np.array(state["table"], np.float64).reshape(-1, BINS)
-        self._u, self._at_u, self._beta = (np.array(state[k], np.float64) for k in ("u", "at_u", "beta"))
-        self._known = np.array(state["known"], bool)
+        for name, (dtype, shape) in _STATE.items():
+            setattr(self, f"_{name}", np.array(state[name], dtype).reshape(shape))
+
+
+_STATE: dict[str, tuple[str, tuple[int, ...]]] = {
+    "counts": ("i8", (-1, BINS)),
+    "table": ("f8", (-1, BINS)),
+    "u": ("f8", (-1,)),
+    "at_u": ("f8", (-1,)),
+    "beta": ("f8", (-1,)),
+    "fitted": ("f8", (-1,)),
+}

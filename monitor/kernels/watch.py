@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 PRIOR_EVERY = 30
 
+LONE_MARGIN = 6.0
+"""Nats above the raise level at which a lone row stops learning. Peers stop at the raise level, and others
+show what is normal; a lone row that never learnt from its own excursions would find them ever stranger."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -105,7 +109,8 @@ class Watch:
 
     def step(self, rows: Rows, points: Points, counted: Scored | None = None) -> Watched:
         """Take one round. `counted` is evidence of another kind, which is judged and latched alike."""
-        train = ~self.latch.on
+        doubt = rows.lone & (self.latch.columns["score"] < rows.raise_level + LONE_MARGIN)
+        train = ~self.latch.on | doubt
         level = self._baseline.step(
             points.r, points.ts, points.rhythm, points.regime, rows.lone, train, rows.floor
         )

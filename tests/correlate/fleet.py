@@ -40,7 +40,12 @@ def hall(nodes=32, per_rack=4, racks_per_cdu=2, gpus=8, jobs=(), ports=True):
     racks = -(-nodes // per_rack)
     for c in range(-(-racks // racks_per_cdu)):
         lines.append(
-            {"id": f"cdu:c{c:02d}", "parent": "facility:dc1", "depends_on": ["chiller:ch1"], "owner": "facilities"}
+            {
+                "id": f"cdu:c{c:02d}",
+                "parent": "facility:dc1",
+                "depends_on": ["chiller:ch1"],
+                "owner": "facilities",
+            }
         )
     for r in range(racks):
         cdu = f"cdu:c{r // racks_per_cdu:02d}"
@@ -147,7 +152,12 @@ class World:
     def observation(self, signals=(), changes=(), commands=()):
         reporting = np.isin(np.array(self.graph.kinds), sorted(SOURCES))
         return Observation(
-            T0 + (self.tick + 1) * TICK, tuple(signals), self.judged(), reporting, tuple(changes), tuple(commands)
+            T0 + (self.tick + 1) * TICK,
+            tuple(signals),
+            self.judged(),
+            reporting,
+            tuple(changes),
+            tuple(commands),
         )
 
     def step(self, signals=(), changes=(), commands=(), ticks=1):

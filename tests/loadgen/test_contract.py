@@ -31,7 +31,7 @@ def test_frames_use_the_kinds_sources_and_metrics_of_the_contract(run, request):
 
 @pytest.mark.parametrize("run", ["healthy", "mini", "every_fault"])
 def test_arrays_are_aligned_with_items(run, request):
-    """Each metric has one number or null for each item, one where there are no items; no item stands twice."""
+    """Each metric has one number or null for each item, one without items; no item twice."""
     for frame in request.getfixturevalue(run).frames:
         names = frame.items if frame.items is not None else [""]
         assert len(set(names)) == len(names)
@@ -74,7 +74,7 @@ def test_all_sources_of_the_hall_report(mini):
     """Each node, switch, CDU, chiller, rack, PDU and job sends frames, and all 16 GPU metrics are there."""
     kinds = {frame.source.partition(":")[0] for frame in mini.frames}
     assert kinds == {"node", "switch", "cdu", "chiller", "rack", "pdu", "job"}
-    assert len([f for f in mini.frames if f.kind == "gpu"][0].metrics) == 16
+    assert len(next(f for f in mini.frames if f.kind == "gpu").metrics) == 16
 
 
 def test_micro_benchmarks_run_before_jobs_begin(every_fault):

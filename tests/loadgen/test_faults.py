@@ -1,5 +1,7 @@
 """Each fault shows in the entities that its truth names, and not elsewhere."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,10 @@ from tests.loadgen.recording import record
 MINUTE = 60_000
 
 
-def strike(kind, severity, seed=11, **options):
-    recording = record(kind, gpus=256, interval=20, hours=5.5, seed=seed, severity=severity, **options)
+@cache
+def strike(kind, severity, seed=11, interval=90):
+    options = {"gpus": 256, "interval": interval, "hours": 5.5, "seed": seed}
+    recording = record(kind, severity=severity, lead_minutes=35, **options)
     return recording, recording.truth["faults"][0]
 
 
@@ -68,7 +72,7 @@ def test_heat_shows_in_the_affected_gpus_and_nowhere_else(kind, severity, kelvin
 
 def test_temperature_rises_with_inertia():
     """A gross fan fault takes minutes to heat the GPU, and minutes to let it cool."""
-    recording, fault = strike("gpu-fan", 1.0)
+    recording, fault = strike("gpu-fan", 1.6, interval=30)
     gpu, start = fault["entity"], fault["start"]
     first = recording.mean(gpu, "gpu_temp_celsius", start, start + MINUTE)
     assert first - recording.mean(gpu, "gpu_temp_celsius", *before(fault)) < 8
@@ -78,7 +82,7 @@ def test_temperature_rises_with_inertia():
 
 def test_a_throttling_gpu_slows_its_whole_job():
     """The hottest GPU's clock falls (thermal bits), step time rises, and its peers wait at less power."""
-    recording, fault = strike("gpu-fan", 1.0, seed=14)
+    recording, fault = strike("gpu-fan", 1.6, interval=30)
     gpu = fault["entity"]
     job = next(name for name in fault["related"] if name.startswith("job:"))
     bits = recording.values(gpu, "throttle_reasons", *late(fault)).astype(int)
@@ -87,21 +91,21 @@ def test_a_throttling_gpu_slows_its_whole_job():
     slower = recording.mean(job, "step_seconds", *late(fault)) / recording.mean(
         job, "step_seconds", *before(fault)
     )
-    assert slower > 1.01
+    assert slower > 1.03
     peers = [name for name in fault["related"] if name.startswith("gpu:")]
     powers = [rise(recording, peer, "power_watts", fault) for peer in peers]
-    assert np.mean(powers) < 0
+    assert np.mean(powers) < -5
 
 
 def test_a_cdu_with_little_flow_warms_its_return():
     """Flow falls, the return rises, other CDUs stay as they are."""
-    recording, fault = strike("cdu-flow", 0.5)
+    recording, fault = strike("cdu-flow", 0.0)
     cdu = fault["entity"]
     flow = recording.mean(cdu, "coolant_flow_lpm", *late(fault)) / recording.mean(
         cdu, "coolant_flow_lpm", *before(fault)
     )
-    assert 0.3 < flow < 0.6
-    assert rise(recording, cdu, "coolant_return_celsius", fault) > 5
+    assert 0.5 < flow < 0.75
+    assert rise(recording, cdu, "coolant_return_celsius", fault) > 4
     for other in set(recording.entities("coolant_flow_lpm", "cdu")) - {cdu}:
         assert abs(rise(recording, other, "coolant_flow_lpm", fault)) < 3
         assert abs(rise(recording, other, "coolant_return_celsius", fault)) < 3
@@ -142,8 +146,8 @@ def test_a_lost_gpu_reports_xid_79_and_then_nothing(gone):
     recording, fault = strike("gpu-lost", 0.5, seed=seed)
     gpu = fault["entity"]
     xids = recording.values(gpu, "xid", fault["start"], fault["end"])
-    assert xids[0] == 79
-    assert set(xids[np.isfinite(xids)].tolist()) == {79}
+    assert 79 in xids[:2]
+    assert set(xids[1:][np.isfinite(xids[1:])].tolist()) == {79}
     middle = (fault["start"] + 5 * MINUTE, fault["start"] + 10 * MINUTE)
     temps = recording.values(gpu, "gpu_temp_celsius", *middle)
     assert (len(temps) == 0) if gone else (len(temps) > 0 and np.isnan(temps).all())
@@ -157,7 +161,7 @@ def _rolls(seed):
     from loadgen import Spec
     from loadgen.faults import plan_faults
 
-    return plan_faults(Spec(scenario="gpu-lost", gpus=256, interval=20, hours=5.5, seed=seed))[0].rolls
+    return plan_faults(Spec(scenario="gpu-lost", gpus=256, interval=90, hours=5.5, seed=seed))[0].rolls
 
 
 def test_a_failing_leaf_errs_on_its_ports_only():

@@ -1,5 +1,6 @@
 """The topology obeys the contract and holds all that frames speak of (contract: Topology)."""
 
+import itertools
 from collections import Counter, defaultdict
 
 import msgspec
@@ -82,7 +83,7 @@ def test_a_job_that_moves_has_one_line_for_each_placement(mini):
     found = [msgspec.json.decode(line) for line in mini.run.topology_lines()]
     lives = [entity for entity in found if entity["id"] == job]
     assert len(lives) >= 2
-    for before, after in zip(lives, lives[1:], strict=False):
+    for before, after in itertools.pairwise(lives):
         assert before["until"] == after["from"]
         assert before["depends_on"] != after["depends_on"]
     assert any(crash["entity"] in life["depends_on"] for life in lives)

@@ -1,5 +1,7 @@
 """truth.json says what happened (contract: Truth)."""
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -33,7 +35,7 @@ def test_all_kinds_strike_apart_after_healthy_hours(seed):
     assert faults[-1]["end"] <= run.spec.end - 20 * MINUTE
     for fault in faults:
         assert 30 * MINUTE <= fault["end"] - fault["start"] <= 120 * MINUTE
-    for before, after in zip(faults, faults[1:], strict=False):
+    for before, after in itertools.pairwise(faults):
         assert 60 * MINUTE <= after["start"] - before["end"] <= 180 * MINUTE
 
 
@@ -44,7 +46,7 @@ def test_clean_times_are_what_the_faults_leave(every_fault):
     covered = sorted(truth["clean"] + busy)
     assert covered[0][0] == spec.start
     assert covered[-1][1] >= spec.end
-    assert all(before[1] == after[0] for before, after in zip(covered, covered[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(covered))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -32,6 +32,16 @@ def replay(frames: list[Path] | Path, topology: Path | None, out: Path, **option
 
 
 @pytest.fixture(scope="session")
+def quick_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rules under which everything is learnt in half an hour, so that a recording can be short."""
+    path = tmp_path_factory.mktemp("rules")
+    minutes = {"peer_learning_ms": 10, "own_learning_ms": 20, "freeze_ms": 30}
+    lines = [f"{name}: {value * hard.MINUTE}" for name, value in minutes.items()]
+    (path / "settings.yaml").write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="session")
 def hard_topology(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The topology of the hard recording."""
     path = tmp_path_factory.mktemp("hard") / "topology.ndjson"

@@ -10,11 +10,13 @@ import numpy as np
 T0 = 1_795_500_000_000
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 CADENCE = 30_000
-HOLE = (5 * HOUR, 7 * HOUR)
-DEATH = 8 * HOUR
-END = 9 * HOUR
+HOT = (50 * MINUTE, 80 * MINUTE)
+LOST = 65 * MINUTE
+HOLE = (95 * MINUTE, 215 * MINUTE)
+DEATH = 230 * MINUTE
+END = 250 * MINUTE
 CLOCKS = {"ahead20": 20, "behind20": -20, "ahead45": 45, "behind45": -45, "ahead360": 360, "behind360": -360}
-BACKLOG = (3 * HOUR, 4 * HOUR)
+BACKLOG = (25 * MINUTE, 85 * MINUTE)
 
 Frame = tuple[int, dict[str, Any]]  # (true time it was taken in, frame)
 
@@ -88,9 +90,9 @@ def _node(name: str, i: int, level: Any, rng: np.random.Generator) -> list[Frame
         if HOLE[0] <= taken < HOLE[1] or (taken > DEATH and not survives):
             continue
         frame = _frame(T0 + taken + 1000 * CLOCKS.get(name, 0), f"node:{name}", rng, n, level)
-        if name == "n050" and 4 * HOUR < t < 4 * HOUR + 40 * MINUTE:
+        if name == "n050" and HOT[0] < t < HOT[1]:
             frame["metrics"]["gpu_temp_celsius"][1] += 25
-        if name == "n060" and t > 4.5 * HOUR:
+        if name == "n060" and t > LOST:
             frame["metrics"]["xid"][0] = 79
         late = BACKLOG[1] if name == "backlog" and BACKLOG[0] <= taken < BACKLOG[1] else taken
         found.append((T0 + late + int(rng.integers(50, 900)), frame))

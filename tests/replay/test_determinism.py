@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,17 +22,34 @@ if TYPE_CHECKING:
 KINDS = ("stamped", "unstamped")
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A recording of one kind, what goes with it, and what an undisturbed replay of it gives."""
+
+    lines: list[bytes]
+    topology: Path
+    rules: Path
+    expected: Replayed
+
+    def replay(self, frames: Path | list[Path], out: Path, **options: int) -> Replayed:
+        """Replay something made of its lines."""
+        return replay(frames, self.topology, out, rules=self.rules, **options)
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def recording(
     request: pytest.FixtureRequest,
     hard_frames: list[hard.Frame],
     hard_topology: Path,
+    quick_rules: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[list[bytes], Path, Replayed]:
+) -> Recorded:
     """The hard recording of one kind, its topology, and what an undisturbed replay of it gives."""
     lines = hard.lines(hard_frames, received=request.param == "stamped")
     out = tmp_path_factory.mktemp(request.param)
-    return lines, hard_topology, replay(_write(out / "frames.ndjson", lines), hard_topology, out)
+    frames = _write(out / "frames.ndjson", lines)
+    expected = replay(frames, hard_topology, out, rules=quick_rules)
+    return Recorded(lines, hard_topology, quick_rules, expected)
 
 
 def _write(path: Path, lines: list[bytes]) -> Path:
@@ -44,34 +62,33 @@ def same(got: Replayed, expected: Replayed) -> None:
     assert got.anomalies == expected.anomalies
 
 
-def test_the_recording_has_something_to_say(recording: tuple[list[bytes], Path, Replayed]) -> None:
+def test_the_recording_has_something_to_say(recording: Recorded) -> None:
     """The comparison below means something: there are incidents of the faults in the recording."""
-    _, _, expected = recording
+    expected = recording.expected
     assert expected.incidents.count(b"\n") > 5
     assert b"gpu:n050/1" in expected.anomalies
     assert b"gpu:n060/0" in expected.incidents
 
 
-def test_again(recording: tuple[list[bytes], Path, Replayed], tmp_path: Path) -> None:
+def test_again(recording: Recorded, tmp_path: Path) -> None:
     """Run again, with a finished state directory there: the same bytes."""
-    lines, topology, expected = recording
-    frames = _write(tmp_path / "frames.ndjson", lines)
+    frames = _write(tmp_path / "frames.ndjson", recording.lines)
     for _ in range(2):
-        got = replay(frames, topology, tmp_path / "out")
-        same(got, expected)
-        assert got.dead == expected.dead
+        got = recording.replay(frames, tmp_path / "out")
+        same(got, recording.expected)
+        assert got.dead == recording.expected.dead
 
 
 @pytest.mark.parametrize("options", [{"batch_frames": 1}, {"batch_frames": 100}, {"batch_frames": 10_000},
                                      {"partitions": 2}, {"partitions": 4}, {"partitions": 8}], ids=str)  # fmt: skip
 def test_batches_and_partitions(
-    recording: tuple[list[bytes], Path, Replayed], options: dict[str, int], tmp_path: Path
+    recording: Recorded, options: dict[str, int], tmp_path: Path
 ) -> None:
     """Any batch size, any number of partitions."""
-    lines, topology, expected = recording
-    got = replay(_write(tmp_path / "frames.ndjson", lines), topology, tmp_path, **options)
-    same(got, expected)
-    assert got.dead == expected.dead
+    frames = _write(tmp_path / "frames.ndjson", recording.lines)
+    got = recording.replay(frames, tmp_path, **options)
+    same(got, recording.expected)
+    assert got.dead == recording.expected.dead
 
 
 def _moved(lines: list[bytes], frames: list[hard.Frame]) -> list[bytes]:
@@ -82,35 +99,34 @@ def _moved(lines: list[bytes], frames: list[hard.Frame]) -> list[bytes]:
     return [lines[0], *(lines[i] for i in order)]
 
 
-def _doubled(lines: list[bytes], _frames: list[hard.Frame]) -> list[bytes]:
-    """Repeat one line in four, somewhat later."""
+def _doubled(lines: list[bytes], frames: list[hard.Frame]) -> list[bytes]:
+    """Repeat one line in four, up to 20 s later."""
     rng = random.Random(6)
-    copies = [(i + rng.uniform(0, 300), line) for i, line in enumerate(lines) if rng.random() < 0.25]
-    return [line for _, line in sorted([*enumerate(lines), *copies], key=lambda item: item[0])]
+    timed = [(taken, line) for (taken, _), line in zip(frames, lines, strict=True)]
+    copies = [(taken + rng.uniform(0, 20_000), line) for taken, line in timed if rng.random() < 0.25]
+    return [line for _, line in sorted([*timed, *copies], key=lambda item: item[0])]
 
 
 @pytest.mark.parametrize("disturb", [_moved, _doubled])
 def test_order_and_duplicates(
-    recording: tuple[list[bytes], Path, Replayed],
+    recording: Recorded,
     hard_frames: list[hard.Frame],
     disturb: Callable[[list[bytes], list[hard.Frame]], list[bytes]],
     tmp_path: Path,
 ) -> None:
     """Lines moved by less than the lateness, and duplicates, change nothing."""
-    lines, topology, expected = recording
-    frames = _write(tmp_path / "frames.ndjson", disturb(lines, hard_frames))
-    same(replay(frames, topology, tmp_path), expected)
+    frames = _write(tmp_path / "frames.ndjson", disturb(recording.lines, hard_frames))
+    same(recording.replay(frames, tmp_path), recording.expected)
 
 
-def test_several_files(recording: tuple[list[bytes], Path, Replayed], tmp_path: Path) -> None:
+def test_several_files(recording: Recorded, tmp_path: Path) -> None:
     """One file or several, lines dealt out at random."""
-    lines, topology, expected = recording
     rng = random.Random(7)
     hands: list[list[bytes]] = [[], [], []]
-    for line in lines:
+    for line in recording.lines:
         hands[rng.randrange(3)].append(line)
     files = [_write(tmp_path / f"part{i}.ndjson", hand) for i, hand in enumerate(hands)]
-    same(replay(files, topology, tmp_path), expected)
+    same(recording.replay(files, tmp_path), recording.expected)
 
 
 GARBAGE = [
@@ -131,24 +147,23 @@ GARBAGE = [
 
 
 def test_garbage(
-    recording: tuple[list[bytes], Path, Replayed], hard_frames: list[hard.Frame], tmp_path: Path
+    recording: Recorded, hard_frames: list[hard.Frame], tmp_path: Path
 ) -> None:
     """Garbage of each kind, one line in twenty: the same incidents, every bad frame a dead letter with its place."""
-    lines, topology, expected = recording
     rng = random.Random(8)
     dirty: list[bytes] = []
     places = []
-    for i, line in enumerate(lines):
+    for i, line in enumerate(recording.lines):
         if i % 20 == 10:
             ts = hard_frames[i][0]
             kind = rng.choice(GARBAGE if i % 1000 == 10 else GARBAGE[:-1])
             dirty.append(kind.replace(b"%(ts)d", b"%d" % ts).replace(b"%(ahead)d", b"%d" % (ts + 400_000)))
             places.append(b'"line":%d,' % len(dirty))
         dirty.append(line)
-    got = replay(_write(tmp_path / "frames.ndjson", dirty), topology, tmp_path)
-    same(got, expected)
+    got = recording.replay(_write(tmp_path / "frames.ndjson", dirty), tmp_path)
+    same(got, recording.expected)
     letters = got.dead.splitlines()
-    before = expected.dead.count(b"\n")
+    before = recording.expected.dead.count(b"\n")
     assert len(letters) == before + len(places)
     for place in places:
         assert any(place in letter.replace(b"}", b",") for letter in letters)
@@ -156,16 +171,16 @@ def test_garbage(
 
 
 def test_killed_and_resumed(
-    recording: tuple[list[bytes], Path, Replayed], tmp_path: Path, request: pytest.FixtureRequest
+    recording: Recorded, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """SIGKILL at random moments, ten times a kind of recording, resumed under another number of partitions."""
-    lines, topology, expected = recording
-    frames = _write(tmp_path / "frames.ndjson", lines)
+    frames = _write(tmp_path / "frames.ndjson", recording.lines)
     rng = random.Random(request.node.name)
     files = {name: tmp_path / f"{name}.ndjson" for name in ("incidents", "anomalies", "dead")}
     kills = 0
     while True:
-        command = [sys.executable, "-m", "monitor", "replay", str(frames), "--topology", str(topology)]
+        command = [sys.executable, "-m", "monitor", "replay", str(frames), "--topology", str(recording.topology)]
+        command += ["--rules", str(recording.rules)]
         for name, path in files.items():
             command += [f"--{name}", str(path)]
         command += ["--state", str(tmp_path / "state"), "--partitions", str(rng.choice([1, 2, 4, 8]))]
@@ -180,8 +195,8 @@ def test_killed_and_resumed(
         kills += 1
     assert kills >= 5
     got = Replayed(**{name: path.read_bytes() for name, path in files.items()}, report=None)
-    same(got, expected)
-    assert got.dead == expected.dead
+    same(got, recording.expected)
+    assert got.dead == recording.expected.dead
 
 
 @pytest.mark.parametrize("name", sorted(hard.hardly_any()))
