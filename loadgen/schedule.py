@@ -44,7 +44,10 @@ class Outage(NamedTuple):
 
 
 class Scheduler:
-    """The state of the hall at one time of the plan, and what was planned so far."""
+    """The state of the hall at one time of the plan, and what was planned so far.
+
+    strikes: how close earlier faults came to each node.
+    """
 
     def __init__(self, spec: Spec, layout: Layout) -> None:
         self.spec = spec
@@ -54,7 +57,7 @@ class Scheduler:
         self.jobs: list[Job] = []
         self.xids: list[XidEvent] = []
         self.outages: list[Outage] = []
-        self.struck: set[int] = set()
+        self.strikes = np.zeros(layout.nodes, np.int64)
         self._holder = np.full(layout.nodes, -1)
         self._out = np.zeros(layout.nodes, np.int64)
         self._events: list[tuple[int, int, Callable[[], None]]] = []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loadgen.conditions import Conditions
     from loadgen.jobs import Job
     from loadgen.layout import Layout
+    from loadgen.noise import Bools
     from loadgen.schedule import Scheduler
 
 
@@ -63,28 +64,37 @@ class Fault:
         self.related = [name for name in dict.fromkeys(related) if name not in known]
 
 
-def apart(hall: Scheduler, victims: Sequence[int], racks_of: Callable[[int], Iterable[int]]) -> int:
-    """Choose one of `victims` in racks that share no CDU, PDU or leaf with racks struck before.
+def apart(
+    hall: Scheduler,
+    victims: Sequence[int],
+    nodes_of: Callable[[int], Iterable[int]],
+    *,
+    unrelated: bool = False,
+) -> int:
+    """Choose one of `victims`, as far from earlier faults as the hall allows.
 
-    When the hall has no such place left, it starts over. Raises SpecError where there is no victim at all.
+    Best are nodes that share no CDU, PDU or leaf with those struck before, then no rack, then other nodes.
+    Raises SpecError where there is no victim at all or, with `unrelated`, none of the best.
     """
-    if not victims:
+    marks = np.array([hall.strikes[list(nodes_of(victim))].max() for victim in victims])
+    if not len(marks) or (unrelated and marks.min() > 0):
         raise SpecError("the fleet is too small for this scenario: nothing in it can be struck")
-    fresh = [v for v in victims if not hall.struck.intersection(racks_of(v))]
-    if not fresh:
-        hall.struck.clear()
-    victim = int(hall.rng.choice(fresh or list(victims)))
-    hall.struck |= _neighbourhood(hall.layout, set(racks_of(victim)))
+    victim = int(hall.rng.choice(np.asarray(victims)[marks == marks.min()]))
+    nodes = list(nodes_of(victim))
+    layout = hall.layout
+    hall.strikes[_neighbours(layout, nodes)] += 1
+    hall.strikes[np.isin(layout.node_rack, layout.node_rack[nodes])] += 1
+    hall.strikes[nodes] += 1
     return victim
 
 
-def _neighbourhood(layout: Layout, racks: set[int]) -> set[int]:
-    """Return the racks that share a CDU, a PDU or a leaf switch with any of `racks`."""
-    near = np.isin(layout.rack_cdu, layout.rack_cdu[list(racks)])
-    near |= np.isin(layout.rack_pdu, layout.rack_pdu[list(racks)])
-    leaves = layout.node_leaf[np.isin(layout.node_rack, list(racks))]
-    near[layout.node_rack[np.isin(layout.node_leaf, leaves)]] = True
-    return set(np.flatnonzero(near).tolist())
+def _neighbours(layout: Layout, nodes: list[int]) -> Bools:
+    """Tell which nodes share a CDU, a PDU or a leaf switch with any of `nodes`."""
+    near: Bools = np.isin(layout.node_leaf, layout.node_leaf[nodes])
+    for feed in (layout.rack_cdu, layout.rack_pdu):
+        feed_of_node = feed[layout.node_rack]
+        near |= np.isin(feed_of_node, feed_of_node[nodes])
+    return near
 
 
 def node_ids(nodes: Iterable[int]) -> list[str]:

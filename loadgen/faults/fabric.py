@@ -31,7 +31,7 @@ class LeafSwitch(Fault):
         layout = hall.layout
         counts = [sum(hall.busy(int(n)) for n in layout.nodes_of_leaf(leaf)) for leaf in range(layout.leaves)]
         busy = [leaf for leaf, count in enumerate(counts) if count >= 0.6 * max(counts)]
-        leaf = apart(hall, busy, lambda x: layout.node_rack[layout.nodes_of_leaf(x)].tolist())
+        leaf = apart(hall, busy, layout.nodes_of_leaf)
         self.nodes = layout.nodes_of_leaf(leaf).tolist()
         ports = layout.ports_of_switch(leaf)
         bad = max(2, round(self.between(0.7, 1.0) * len(ports)))

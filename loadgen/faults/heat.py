@@ -26,7 +26,7 @@ def _hot_nodes(hall: Scheduler) -> list[int]:
 def _strike_node(fault: Fault, hall: Scheduler) -> tuple[int, list[str]]:
     """Choose a hot node that keeps its job; return it and who notices when the job slows down."""
     layout = hall.layout
-    node = apart(hall, _hot_nodes(hall), lambda n: [int(layout.node_rack[n])])
+    node = apart(hall, _hot_nodes(hall), lambda node: [node])
     jobs = hall.jobs_on([node])
     hall.keep(jobs, fault.end + SEEN_AFTER_MS)
     return node, job_side_effects(layout, jobs)
@@ -84,7 +84,7 @@ class CduFlow(Fault):
             for cdu in range(layout.cdus)
         ]
         busy = [cdu for cdu, share in enumerate(shares) if share >= min(0.6, max(shares))]
-        self.cdu = apart(hall, busy, lambda cdu: layout.racks_of_cdu(cdu).tolist())
+        self.cdu = apart(hall, busy, layout.nodes_of_cdu)
         nodes, racks = layout.nodes_of_cdu(self.cdu).tolist(), layout.racks_of_cdu(self.cdu).tolist()
         jobs = hall.jobs_on(nodes)
         hall.keep(jobs, self.end + SEEN_AFTER_MS)

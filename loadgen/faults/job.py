@@ -33,7 +33,7 @@ class JobCrash(Fault):
         if not jobs:
             raise SpecError("the fleet is too small for this scenario: no job runs on two nodes or more")
         widest = max(_racks(hall, job) for job in jobs)
-        jobs = [job for job in jobs if _racks(hall, job) >= min(3, widest)]
+        jobs = [job for job in jobs if 2 * _racks(hall, job) >= widest]
         job = jobs[int(hall.rng.integers(len(jobs)))]
         self._log_xids(hall, job)
         shown = [*node_ids(job.nodes), *gpu_ids(hall.layout, job.nodes)]

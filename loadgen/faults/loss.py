@@ -39,7 +39,7 @@ class NodeCrash(Fault):
     def strike(self, hall: Scheduler) -> None:
         """Strike a node of a training job."""
         layout = hall.layout
-        node = apart(hall, _training_nodes(hall), lambda n: [int(layout.node_rack[n])])
+        node = apart(hall, _training_nodes(hall), lambda node: [node])
         jobs = hall.jobs_on([node])
         shown = [*gpu_ids(layout, [node]), *port_ids(layout, [node]), *(job.id for job in jobs)]
         side = [*power_path(layout, [node]), *job_side_effects(layout, jobs)]
@@ -66,7 +66,7 @@ class RackPower(Fault):
         racks = [r for r in range(layout.racks) if any(hall.busy(int(n)) for n in layout.nodes_of_rack(r))]
         if self.chiller >= 0:
             racks = [r for r in racks if layout.cdu_chiller[layout.rack_cdu[r]] == self.chiller]
-        self.rack = apart(hall, racks, lambda rack: [rack])
+        self.rack = apart(hall, racks, layout.nodes_of_rack, unrelated=self.chiller >= 0)
         nodes = layout.nodes_of_rack(self.rack).tolist()
         jobs = hall.jobs_on(nodes)
         shown = [pdu_id(int(layout.rack_pdu[self.rack])), *node_ids(nodes), *gpu_ids(layout, nodes)]
@@ -92,7 +92,7 @@ class GpuLost(Fault):
     def strike(self, hall: Scheduler) -> None:
         """Strike a GPU of a training job; its node is repaired and rebooted at the end."""
         layout = hall.layout
-        node = apart(hall, _training_nodes(hall), lambda n: [int(layout.node_rack[n])])
+        node = apart(hall, _training_nodes(hall), lambda node: [node])
         self.gpu = node * 8 + int(self.rolls[0] * 8)
         self.named_ms = max((1 + 2 * self.rolls[3]) * MINUTE_MS, hall.spec.interval_ms)
         jobs = hall.jobs_on([node])

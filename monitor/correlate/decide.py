@@ -59,7 +59,7 @@ def page_evidence(explanation: Explanation) -> tuple[Signal, ...]:
 
 def believed(explanation: Explanation, now: int) -> bool:
     """Tell whether an explanation may open an incident: the short silence of a lone source may not yet."""
-    if any(s.family != SILENCE for s in explanation.signals):
+    if explanation.fault.severity == "critical" or any(s.family != SILENCE for s in explanation.signals):
         return True
     sources = {container_of(s.entity) or s.entity for s in explanation.signals}
     return len(sources) > 1 or now - min(s.since for s in explanation.signals) >= LONE_SILENCE_MS

@@ -17,7 +17,16 @@ from monitor.types import IncidentClass, Severity, Signal
 from monitor.units import duration_ms
 
 Relation = Literal[
-    "self", "children", "descendants", "beneath", "members", "ports", "victims", "workload", "carriers"
+    "self",
+    "children",
+    "descendants",
+    "beneath",
+    "members",
+    "ports",
+    "victims",
+    "workload",
+    "carriers",
+    "workload_carriers",
 ]
 """Where an effect shows, seen from the cause.
 
@@ -28,6 +37,7 @@ ports      the ports through which its nodes talk
 victims    who suffers when it fails: jobs, services, models, portfolios that depend on anything beneath
 workload   the members of those jobs, where they move together
 carriers   what carries it: its containers and what they depend on, whose load it is part of
+workload_carriers   what carries the members of those jobs
 """
 
 Role = Literal["core", "expected", "side"]
@@ -93,6 +103,11 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change_nats: float = 4.0
     change_fade: str = "2h"
     needs_change: bool = False
+
+    @property
+    def core_families(self) -> frozenset[str]:
+        """The families that its core may show; ANY among them means every family."""
+        return frozenset(family for term in self.footprint if term.role == "core" for family in term.shows)
 
     @property
     def log_prior(self) -> float:

@@ -41,6 +41,8 @@ class Footprints:
         if term.at == "workload":
             return None
         shown = self._shown(term)
+        if term.of:
+            shown &= self._relations.mask(term.of)[self.evidence.cells.entity] | self.evidence.cells.group
         if not shown.any():
             return None
         single = shown & ~self.evidence.cells.group

@@ -34,7 +34,7 @@ ONSET_SPREAD_MS = HOUR
 SLACK_MS = 10 * MINUTE
 """How far a remote effect may seem to begin before its cause, since onsets are estimates."""
 
-_REMOTE = frozenset({"victims", "workload", "carriers"})
+_REMOTE = frozenset({"victims", "workload", "carriers", "workload_carriers"})
 _STANDING_NATS = 4.0
 _SIZE_NATS = 1e-3  # of equal causes, the one with less beneath it is named
 
@@ -78,7 +78,11 @@ class Prior:
 def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: Prior) -> Hypotheses:
     """Return every hypothesis with something hot in its core, in the order of the book and of entities."""
     parts = []
+    shown = {evidence.families[family] for family in np.unique(evidence.cells.family).tolist()}
+    standing = {name for _, name in prior.standing}
     for number, fault in enumerate(book.faults):
+        if fault.name not in standing and shown.isdisjoint(fault.core_families) and ANY not in fault.core_families:
+            continue
         draft = _Draft(evidence, footprints, fault, prior)
         if draft.rows.size:
             parts.append(draft.finish(number))

@@ -81,6 +81,8 @@ class Relations:
             return _ones(start @ self.members)
         if relation == "victims":
             return _closure(start, self._impact, _ones(start @ self._node_of_gpu))
+        if relation == "workload_carriers":
+            return _ones((start + self.matrix("victims", causes, WORKLOADS)) @ self._bearers)
         if relation == "ports":
             nodes = _ones(start + self.matrix("beneath", causes, ("node",)) + start @ self.members)
             return _ones(nodes @ self._node_ports)
@@ -148,6 +150,13 @@ class Relations:
         return _ones(self._parents + self._depends)
 
     @cached_property
+    def _bearers(self) -> sparse.csr_array:
+        """What carries the members of each workload, (n, n)."""
+        works = self.of(WORKLOADS)
+        carried = self.matrix("carriers", WORKLOADS, _BEARERS)
+        return sparse.csr_array(self._select(works).T @ carried)
+
+    @cached_property
     def _impact(self) -> sparse.csr_array:
         # A model moves its portfolio and business; those do not move their other models.
         inside = _keep_rows(self._children, ~self.mask((*WORKLOADS, *_AGGREGATES)))
@@ -171,6 +180,7 @@ class Relations:
         return _entries(np.arange(len(rows)), rows, self.n, len(rows))
 
 
+_BEARERS = ("rack", "row", "facility", "cdu", "chiller", "pdu", "switch", "fabric")
 _CONTAINERS = ("node", "rack", "row", "facility", "cdu", "chiller", "pdu", "switch", "fabric", "service")
 
 

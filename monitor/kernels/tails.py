@@ -43,10 +43,10 @@ class Tails:
 
     def resize(self, moved: Ints, cells: int) -> None:
         """Move cell i to `moved[i]` of `cells` cells (-1 drops it)."""
-        old = self._counts
+        old = {name: getattr(self, f"_{name}") for name in _STATE}
         self._clear(cells)
-        self._counts[moved[moved >= 0]] = old[moved >= 0]
-        self._fit(np.arange(cells))
+        for name, values in old.items():
+            getattr(self, f"_{name}")[moved[moved >= 0]] = values[moved >= 0]
 
     def _clear(self, cells: int) -> None:
         self._counts = np.zeros((cells, BINS), np.int64)

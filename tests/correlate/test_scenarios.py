@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.correlate.decide import LONE_SILENCE_MS
 from monitor.types import Change
 from tests.correlate.fleet import T0, TICK, World, gpus_of, hall, hot, signal, silent
 
@@ -123,13 +124,16 @@ def test_a_mean_that_one_hot_member_accounts_for_is_no_evidence_of_its_own():
     one(world, "gpu:n0003/4", "gpu_overheating")
 
 
-def test_a_silent_node_is_named_after_its_siblings_had_time_to_be_silent_too():
-    """A node that is gone is one incident; it waits two ticks for others, and takes its GPUs along."""
+def test_a_lone_silence_is_doubted_for_a_while_and_takes_its_gpus_along():
+    """A node that is gone is one incident with its GPUs; the short silence of a lone source is none yet."""
     world = World()
-    assert [line.transition for line in world.step(silent(["node:n0003"], 0))] == ["opened"]
-    assert [line.transition for line in world.step(silent(["node:n0003"], 0), ticks=2)] == ["paged"]
+    world.tick = 3
+    assert world.step(silent(["node:n0003"], 0), ticks=LONE_SILENCE_MS // TICK - 5) == []
+    made = world.step(silent(["node:n0003"], 0), ticks=5)
+    assert [line.transition for line in made] == ["opened", "paged"]
     incident = one(world, "node:n0003", "node_lost")
     assert incident.affected.by_kind == {"node": 1, "gpu": 8}
+    assert incident.opened_at == T0
 
 
 def test_a_crashed_node_takes_its_job_its_port_and_the_jobs_other_members_along():

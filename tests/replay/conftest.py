@@ -33,10 +33,10 @@ def replay(frames: list[Path] | Path, topology: Path | None, out: Path, **option
 
 @pytest.fixture(scope="session")
 def quick_rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rules under which everything is learnt in half an hour, so that a recording can be short."""
+    """Rules with ticks of 30 s, and under which all is learnt in half an hour: a recording can be short."""
     path = tmp_path_factory.mktemp("rules")
     minutes = {"peer_learning_ms": 10, "own_learning_ms": 20, "freeze_ms": 30}
-    lines = [f"{name}: {value * hard.MINUTE}" for name, value in minutes.items()]
+    lines = ["tick_ms: 30000", *(f"{name}: {value * hard.MINUTE}" for name, value in minutes.items())]
     (path / "settings.yaml").write_text("\n".join(lines))
     return path
 

@@ -69,7 +69,7 @@ def frames(seed: int = 1) -> list[Frame]:
                         {"kind": "facility", "ts": T0 + t + 7 * c, "source": f"cdu:c{c}", "metrics": metrics},
                     )
                 )
-    for t in range(HOUR, END, HOUR):
+    for t in range(HOUR, DEATH, HOUR):
         if not HOLE[0] <= t < HOLE[1]:
             bill = {
                 "kind": "cost",
@@ -77,7 +77,7 @@ def frames(seed: int = 1) -> list[Frame]:
                 "source": "service:serving",
                 "metrics": {"cost_usd": [90 + rng.normal()]},
             }
-            found.append((T0 + t + 20 * MINUTE, bill))
+            found.append((T0 + t + 9 * MINUTE, bill))
     return sorted(found, key=lambda f: f[0])
 
 

@@ -1,0 +1,254 @@
+"""An incident over its life: one id, one page, and episodes, merges and commands as the contract says."""
+
+import json
+import random
+
+import msgspec
+import pytest
+
+from monitor.correlate import CorrelateStage
+from monitor.correlate.book import CaseBook
+from monitor.types import Change, Command
+from tests.correlate.fleet import BOOK, T0, TICK, World, gpus_of, hall, hot, signal, silent
+
+FAN = "gpu:n0003/4"
+
+
+def transitions(lines):
+    return [line.transition for line in lines]
+
+
+def test_an_incident_resolves_when_nothing_of_it_stood_for_a_while_and_not_before():
+    """Ten minutes of quiet resolve; a break shorter than that is nothing."""
+    world = World()
+    world.step(hot([FAN], "heat", 0), ticks=3)
+    assert world.step(ticks=59) == []
+    assert world.step(hot([FAN], "heat", 0)) == []
+    assert world.step(ticks=60) == []
+    (line,) = world.step()
+    assert (line.transition, line.state, line.resolved_at) == ("resolved", "resolved", T0 + world.tick * TICK)
+
+
+def test_the_same_cause_within_a_day_is_the_next_episode_and_later_a_new_incident():
+    """Episodes keep the id and count up; after a day it is another incident."""
+    world = World()
+    for at in (0, 1_000, 12_000):
+        world.tick = at
+        world.step(hot([FAN], "heat", at), ticks=3)
+        world.step(ticks=200)
+    first, second, third = [line for line in world.lines if line.transition == "resolved"]
+    assert (first.id, first.episode, second.episode) == (second.id, 1, 2)
+    assert (third.episode, third.id == first.id) == (1, False)
+    assert [i.pages for i in (first, second, third)] == [1, 1, 1]
+
+
+def test_what_flaps_settles_into_few_episodes():
+    """Each episode needs twice the quiet of the one before, so that flapping calls less and less."""
+    world = World()
+    for _ in range(12):
+        world.step(hot([FAN], "heat", world.tick), ticks=6)
+        world.step(ticks=90)
+    assert len(world.last()) == 2
+    assert sum(line.pages for line in world.last().values()) == 2
+
+
+def test_silence_resolves_nothing():
+    """A hot GPU whose node falls silent stays an incident for as long as nothing is known of it."""
+    world = World()
+    world.step(hot([FAN], "heat", 0), ticks=3)
+    dark = silent(["node:n0003"], 3)
+    lines = world.step(dark, ticks=400)
+    assert [line for line in lines if line.cause.entity == FAN and line.state == "resolved"] == []
+    assert "resolved" in transitions(world.step(ticks=70))
+
+
+def test_a_cause_is_refined_and_keeps_its_id_and_its_page():
+    """What begins as a GPU and turns out to be its CDU is one incident; the refinement is an update."""
+    world = World()
+    world.step(hot([FAN], "heat", 0), ticks=3)
+    world.step(hot(gpus_of(*range(8)), "heat", 3) + hot([FAN], "heat", 0), ticks=3)
+    assert transitions(world.lines)[:3] == ["opened", "paged", "cause changed"]
+    (incident,) = world.last().values()
+    assert (incident.cause.entity, incident.pages) == ("cdu:c00", 1)
+
+
+def test_a_cause_that_stands_and_belongs_to_another_owner_calls_that_owner():
+    """A page moves to another owner once, and only when the new cause has stood."""
+    world = World()
+    world.step(hot([FAN], "heat", 0), ticks=3)
+    world.step(hot(gpus_of(0, 1, 2, 3), "heat", 3), ticks=60)
+    (incident,) = world.last().values()
+    assert (incident.owner, incident.pages) == ("facilities", 2)
+
+
+def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
+    """What an incident swallows is `merged_into` it."""
+    world = World()
+    world.step(hot(gpus_of(0), "heat", 0), ticks=2)
+    world.step(hot(gpus_of(0), "heat", 0) + hot(gpus_of(5), "heat", 2), ticks=2)
+    assert world.causes() == ["node:n0000", "node:n0005"]
+    world.step(hot(gpus_of(*range(8)), "heat", 2), ticks=2)
+    merged = [line for line in world.lines if line.transition == "merged"]
+    assert [(line.state, line.merged_into) for line in merged] == [("merged", world.lines[0].id)]
+    assert world.causes() == ["cdu:c00"]
+
+
+def test_when_one_splits_the_id_stays_with_the_majority():
+    """Two racks taken for one cause: the bigger part goes on, the other is a new incident."""
+    world = World()
+    world.step(hot(gpus_of(*range(8)), "heat", 0), ticks=2)
+    first = world.lines[0].id
+    world.step(hot(gpus_of(0, 1, 2, 3), "heat", 0) + hot(gpus_of(12), "heat", 2), ticks=2)
+    last = world.last()
+    assert last[first, 1].cause.entity == "rack:r000"
+    assert sorted(i.cause.entity for i in last.values()) == ["node:n0012", "rack:r000"]
+
+
+def test_effects_that_outlast_their_cause_do_not_change_it():
+    """When a crashed node is back while its job still idles, the incident is still the node's."""
+    world = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    idle = hot(gpus_of(1, 6, 9), "activity", 0, "down") + hot(["job:a"], "progress", 0)
+    world.step(silent(["node:n0002"], 0) + idle, ticks=6)
+    world.step(idle, ticks=30)
+    assert {line.cause.entity for line in world.lines} == {"node:n0002"}
+    assert world.step(ticks=70)[-1].cause.entity == "node:n0002"
+
+
+def test_evidence_may_come_in_any_order():
+    """Whichever of the signals of a CDU come first, the end is the same cause with one page."""
+    flow, gpus = hot(["cdu:c00"], "coolant_flow", 0, "down"), hot(gpus_of(*range(8)), "heat", 0)
+    for first, second in ((flow, gpus), (gpus, flow)):
+        world = World()
+        world.step(first, ticks=3)
+        world.step(first + second, ticks=3)
+        (incident,) = world.last().values()
+        assert incident.cause.entity == "cdu:c00"
+        assert len([line for line in world.lines if line.transition == "opened"]) == 1
+
+
+def test_a_page_waits_for_a_clearer_cause_but_not_for_long():
+    """Below the confidence asked for, a page waits up to three ticks, then calls with what is known."""
+    lines = [*hall(), {"id": "service:x"}, {"id": "service:y"}]
+    lines += [{"id": f"model:m{k}", "depends_on": ["service:x", "service:y"]} for k in range(6)]
+    world = World(lines)
+    signals = hot([f"model:m{k}" for k in range(6)], "quality", 0, "down")
+    assert transitions(world.step(signals, ticks=3)) == ["opened"]
+    assert transitions(world.step(signals, ticks=3)) == ["paged"]
+    assert [d.reason for d in world.stage.why(world.lines[0].id)][:2] == [
+        "waiting_for_a_clearer_cause",
+        "paged",
+    ]
+
+
+def test_announced_maintenance_pages_nobody_until_it_is_over():
+    """A node that is cycled on purpose is recorded; if it is still gone afterwards, it pages."""
+    world = World()
+    until = T0 + 60 * TICK
+    change = Change(T0, "rack:r000", "maintenance", "", "swap power shelf", until)
+    world.step(silent(["node:n0001", "node:n0002"], -20), changes=[change])
+    world.step(silent(["node:n0001", "node:n0002"], -20), ticks=58)
+    assert world.paged() == []
+    assert world.stage.why("node:n0001")[-1].reason == "announced_maintenance"
+    world.step(silent(["node:n0001", "node:n0002"], -20), ticks=10)
+    assert world.causes() == ["node:n0001", "node:n0002"]
+
+
+def test_people_acknowledge_resolve_mark_and_silence():
+    """Commands are inputs: they change the state, and what a person closed stays closed while it stands."""
+    world = World()
+    world.step(hot([FAN], "heat", 0), ticks=2)
+    incident = world.lines[0].id
+
+    def command(action, target=incident, **arguments):
+        return [Command(T0, "user:ann", action, target, tuple(sorted(arguments.items())))]
+
+    (line,) = world.step(hot([FAN], "heat", 0), commands=command("ack"))
+    assert (line.transition, line.state) == ("acknowledged", "acknowledged")
+    assert world.step(hot([FAN], "heat", 0), commands=command("mark", **{"as": "noise"})) == []
+    assert world.step(hot([FAN], "heat", 0), commands=command("ack", target="nobody")) == []
+    (line,) = world.step(hot([FAN], "heat", 0), commands=command("resolve"))
+    assert (line.state, line.resolved_at) == ("resolved", T0 + world.tick * TICK)
+    assert world.step(hot([FAN], "heat", 0), ticks=30) == []
+    world.step(ticks=70)
+    until = str(T0 + 10_000 * TICK)
+    world.step(
+        hot([FAN], "heat", world.tick), commands=command("silence", target="node:n0003", until=until), ticks=3
+    )
+    assert world.lines[-1].episode == 2
+    assert world.lines[-1].pages == 0
+    assert world.stage.why(FAN)[-1].reason == "silenced_by_a_person"
+
+
+def story(world):
+    """A timeline with everything in it, as (signals, changes, commands) for each tick."""
+    jobs = gpus_of(1, 2, 6, 9)
+    ticks = []
+    for tick in range(60):
+        signals = hot([FAN], "heat", 5) if 5 <= tick < 20 else []
+        signals += hot(gpus_of(*range(8, 16)), "heat", 10) if 10 <= tick < 50 else []
+        signals += hot(jobs, "application", 15, "none", reason="xid_45") if 15 <= tick < 30 else []
+        signals += silent([f"node:n{n:04d}" for n in range(20, 24)][: tick - 24], 22) if tick >= 25 else []
+        signals += [signal("model:m1", "quality", 30)] if tick > 30 else []
+        changes = [Change(T0 + tick * TICK, "cdu:c01", "config", "v2", "valve")] if tick == 9 else []
+        commands = [Command(T0, "user:ann", "ack", world.lines[0].id)] if tick == 12 and world.lines else []
+        ticks.append((signals, changes, commands))
+        world.step(*ticks[-1])
+    return ticks
+
+
+def encoded(lines):
+    return [msgspec.json.encode(line) for line in lines]
+
+
+def test_the_order_of_signals_changes_no_byte():
+    """Any order within a tick gives the same lines."""
+    one = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    ticks = story(one)
+    rng = random.Random(7)
+    other = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    for signals, changes, commands in ticks:
+        other.step(rng.sample(signals, len(signals)), changes, commands)
+    assert len(one.lines) > 10
+    assert encoded(one.lines) == encoded(other.lines)
+
+
+@pytest.mark.parametrize("cut", [1, 11, 16, 27, 40])
+def test_a_snapshot_in_the_middle_of_an_incident_changes_no_byte(cut):
+    """State goes to JSON and back at any tick, and the next lines and the next state are the same."""
+    one = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    ticks = story(one)
+    other = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    for number, (signals, changes, commands) in enumerate(ticks):
+        if number == cut:
+            state = json.loads(json.dumps(other.stage.to_state()))
+            other.stage = CorrelateStage(BOOK, other.settings)
+            other.stage.from_state(state)
+        other.step(signals, changes, commands)
+    assert encoded(one.lines) == encoded(other.lines)
+    assert json.dumps(one.stage.to_state()) == json.dumps(other.stage.to_state())
+
+
+def test_memory_is_bounded():
+    """A day after the last incident nothing of it is kept, and changes go after 14 days."""
+    world = World()
+    empty = len(json.dumps(world.stage.to_state()))
+    story(world)
+    world.tick = 20_000
+    world.step(ticks=1)
+    world.tick += 7 * 8_640
+    world.step(ticks=200)
+    world.tick += 14 * 8_640
+    world.step(ticks=2)
+    state = world.stage.to_state()
+    assert (state["cases"]["closed"], state["cases"]["open"], state["changes"]) == ([], [], [])
+    assert len(json.dumps(state)) < 3 * empty
+
+
+def test_an_idle_book_has_nothing_due():
+    """Without incidents there is nothing to wake for; with one that rests, there is."""
+    world = World()
+    assert world.stage.step(world.observation(), world.graph).wake_at is None
+    world.step(hot([FAN], "heat", 0), ticks=3)
+    result = world.stage.step(world.observation(), world.graph)
+    assert result.wake_at == result.wake_at and result.wake_at > world.observation().end
+    assert isinstance(world.stage._cases, CaseBook)
