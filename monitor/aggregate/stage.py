@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         @property
         def z(self) -> Floats: ...
         @property
+        def company(self) -> Ints: ...
+        @property
         def rhythm(self) -> Floats: ...
 
 
@@ -39,7 +41,8 @@ MEMBER_CLIP = 3.0
 """A member says at most this much: one very hot GPU is no hot node."""
 
 PRESENT = 0.5
-FLOOR = 0.02
+FLOOR = 0.1
+"""The least spread of a group's mean, in sigmas of a member: what is far smaller is of no use to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class AggregateResult:
 class AggregateStage:
     """Groups of the hierarchy (node, rack, row, CDU, PDU, chiller, job, switch) as series of their own.
 
-    The statistic is the mean of the members' standardised residuals, each clipped at +-3, over the members
-    whose last point still counts; half of them at least. It has its own level, and its own null at each
+    The statistic is the mean of the members' standardised residuals, each clipped at +-3 and less the mean of
+    all it was compared with, over the members whose last point still counts; half of them at least. It has its own level, and its own null at each
     scale, pooled over the groups of a kind: what members have in common, and how much, is measured there,
     never computed from theirs (their evidence must not be added). A group has a point once in its
     members' rhythm, so that slow members are all in it.
@@ -73,7 +76,7 @@ class AggregateStage:
         )  # fmt: skip
         self._watch = Watch(learning)
         self._standing = Standing()
-        self._series = Columns({"z": Column("f4", np.nan), "end": Column("i8", -1)})
+        self._series = Columns({"z": Column("f4", np.nan), "end": Column("i8", -1), "company": Column("i4", -1)})
         self._group = Columns({"end": Column("i8", -1), "judged": Column("i1", 0)})
         self._groups: Groups | None = None
         self._rows: Rows | None = None
@@ -124,9 +127,10 @@ class AggregateStage:
         new = np.flatnonzero(np.isfinite(residuals.z))
         self._series["z"][new] = np.clip(residuals.z[new], -MEMBER_CLIP, MEMBER_CLIP)
         self._series["end"][new] = end
+        self._series["company"][new] = residuals.company[new]
         age = end - self._series["end"]
         counts = (self._series["end"] >= 0) & (age <= self._settings.hold_rhythms * residuals.rhythm)
-        z = np.where(counts, self._series["z"], 0.0)
+        z = np.where(counts, self._series["z"] - _common(self._series["z"], self._series["company"], counts), 0.0)
         present = groups.members @ counts.astype(np.float64)
         size = np.diff(groups.members.indptr)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -172,3 +176,14 @@ class AggregateStage:
 
 
 _PARTS = ("watch", "standing", "series", "group")
+
+
+def _common(z: Floats, company: Ints, counts: Bools) -> Floats:
+    """Return the mean residual of each series' company: a median that moved when peers came or went."""
+    rows = np.flatnonzero(counts & (company >= 0))
+    total = np.bincount(company[rows], z[rows])
+    size = np.bincount(company[rows])
+    common = np.zeros(len(z))
+    common[rows] = (total / np.maximum(size, 1))[company[rows]]
+    return common
+

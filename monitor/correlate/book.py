@@ -64,14 +64,20 @@ class CaseBook:
     ) -> CorrelateResult:
         """Match the explanations of a tick with the incidents and return what changed."""
         tick = _Tick(evidence, words, changes)
+        self.forget(tick.now)
         self._doubted = False
         explanations = reading.explanations
         matches = match(self._open, explanations)
         continued = {k: number for number, k in matches.continued.items()}
         before, gone = list(self._open), set(matches.merged)
+        fed: set[str] = set()
+        for case in before:
+            case.hold((), tick.standing)
         for k, explanation in enumerate(explanations):
             if k in continued:
                 self._continue(before[continued[k]], explanation, tick)
+            elif waning := _waning(explanation, before):
+                fed.update(case.id for case in waning)
             elif not believed(explanation, tick.now):
                 self._doubted = True
             elif explanation.fault.pages != "none":
@@ -83,15 +89,15 @@ class CaseBook:
         for number in sorted(gone):
             self._merge(before[number], before[matches.merged[number]], tick)
         for number, case in enumerate(before):
-            if number not in matches.continued and number not in gone:
+            if number not in matches.continued and number not in gone and case.id not in fed:
                 self._rest(case, tick)
         self._open = [c for c in self._open if c.merged_into is None and c.id not in tick.finished]
-        self.forget(tick.now)
         return CorrelateResult(tuple(tick.lines), tuple(tick.decisions), self._wake(tick.now))
 
     def _begin(self, explanation: Explanation, tick: _Tick) -> None:
         case = life.open_case(explanation, tick.now, self._before(explanation))
         life.absorb(case, explanation)
+        case.hold(explanation.cells, tick.standing)
         life.describe(case, explanation, tick.graph, tick.words, tick.now)
         life.grade(case, explanation, paging=bool(page_evidence(explanation)))
         self._open.append(case)
@@ -101,6 +107,10 @@ class CaseBook:
     def _continue(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
         grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
         moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
+        if moved and case.waning and set(explanation.cells).issubset(case.held):
+            case.cells, case.quiet_at = explanation.cells, None
+            return
+        case.hold(explanation.cells, tick.standing)
         severity = case.severity
         life.absorb(case, explanation)
         life.grade(case, explanation, paging=bool(page_evidence(explanation)))
@@ -225,6 +235,7 @@ class _Tick:
         self._evidence = evidence
         self.now = evidence.observation.end
         self.graph: Graph = evidence.relations.graph
+        self.standing = frozenset(evidence.cells.keys)
         self.words, self.changes = words, changes
         self.lines: list[Incident] = []
         self.decisions: list[Decision] = []
@@ -234,6 +245,11 @@ class _Tick:
         """Whether one of the entities that showed an incident is silent now."""
         index, hidden = self.graph.index, self._evidence.hidden
         return any(cell.entity in index and hidden[index[cell.entity]] for cell in case.cells)
+
+
+def _waning(explanation: Explanation, cases: Iterable[Case]) -> list[Case]:
+    """Return the waning incidents of which an explanation explains nothing but the rest."""
+    return [case for case in cases if case.waning and set(explanation.cells).issubset(case.held)]
 
 
 def _do(case: Case, command: Command, now: int) -> str:

@@ -68,6 +68,8 @@ class Case(msgspec.Struct):
     resolved_at: int | None = None
     merged_into: str | None = None
     cells: tuple[CellKey, ...] = ()
+    held: tuple[CellKey, ...] = ()
+    peak: int = 0
     seen: dict[str, tuple[str, ...]] = {}
     shown: int = 0
     cause_at: int = 0
@@ -80,9 +82,23 @@ class Case(msgspec.Struct):
     decisions: tuple[Decision, ...] = ()
 
     @property
+    def waning(self) -> bool:
+        """Whether so much of it is gone that what is left says nothing about the cause any more."""
+        return len(self.held) < WANING * self.peak
+
+    def hold(self, cells: tuple[CellKey, ...], standing: frozenset[CellKey]) -> None:
+        """Take over cells, and let go of those that stand no more."""
+        self.held = tuple(sorted(standing.intersection((*self.held, *cells))))
+        self.peak = max(self.peak, len(self.held))
+
+    @property
     def cause(self) -> tuple[str, str]:
         """What it is taken for: entity and reason; the same within a day is the next episode."""
         return self.entity, self.reason
+
+
+WANING = 0.7
+"""Share of the cells of its peak below which an incident keeps its cause and lets nothing of it begin anew."""
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -101,7 +117,7 @@ def incident_id(opening_tick: int, cells: tuple[CellKey, ...]) -> str:
 
     >>> from monitor.correlate.cells import CellKey
     >>> incident_id(10_000, (CellKey("gpu:n1/0", "heat", "up", False),))
-    '4aa32bf36d6b0e4a'
+    'b7a37938f05d79e8'
     """
     least = min(cells)
     return blake2b(f"{opening_tick}|{'|'.join(map(str, least))}".encode(), digest_size=8).hexdigest()

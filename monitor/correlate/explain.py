@@ -116,7 +116,7 @@ class _Belief:
         weights = np.where(self._times == 0, self._weights, 0.0)
         weights[units] = np.where(self._times[units] <= 1, self._weights[units], 0.0)
         rivals = np.unique(self._by_unit[:, units].indices)
-        value = cover[rivals] @ weights + self._found.cost[rivals]
+        value = cover[rivals] @ weights + self._found.cost[rivals] - self._found.favour[rivals]
         first = np.lexsort((rivals, -value))[:CANDIDATES]
         shares = _softmax(np.append(value[first], 0.0))[:-1]
         total: dict[int, tuple[int, float]] = {}

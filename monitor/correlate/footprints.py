@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from monitor.correlate.faults import ANY
-from monitor.correlate.relations import WORKLOADS
 
 if TYPE_CHECKING:
     from monitor.correlate.evidence import Evidence
@@ -19,6 +18,33 @@ _OVERLAP = 0.5
 """A mean is explained by a cause that reaches this share of its members."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """P pairs of a cause (`row` among the entities of its kinds) and what it would explain (`item`), (P,)."""
+
+    row: Ints
+    item: Ints
+
+    @classmethod
+    def none(cls) -> Hits:
+        """Return no pairs."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64))
+
+    def of(self, row: int) -> Ints:
+        """Return what one cause would explain, ascending."""
+        return np.unique(self.item[self.row == row])
+
+    def among(self, rows: Ints) -> Hits:
+        """Return the pairs of these causes, numbered by their place in `rows`, which ascend."""
+        place = np.minimum(np.searchsorted(rows, self.row), max(len(rows) - 1, 0))
+        kept = rows[place] == self.row if rows.size else np.zeros(len(self.row), bool)
+        return Hits(place[kept], self.item[kept])
+
+    def where(self, kept: Bools) -> Hits:
+        """Return some of the pairs."""
+        return Hits(self.row[kept], self.item[kept])
+
+
 class Footprints:
     """Cells and quiet entities by cause, for one tick. K is the number of entities of the causes' kinds."""
 
@@ -26,53 +52,46 @@ class Footprints:
         self.evidence = evidence
         self._relations = evidence.relations
         self._numbers = {name: number for number, name in enumerate(evidence.families)}
-        self._hits: dict[tuple[tuple[str, ...], int], sparse.csr_array | None] = {}
-        self._means: dict[tuple[str, ...], sparse.csr_array] = {}
+        self._hits: dict[tuple[tuple[str, ...], int], Hits] = {}
+        self._means: dict[tuple[str, ...], Hits] = {}
         self._quiet: dict[tuple[str, tuple[str, ...], tuple[str, ...], int], Floats] = {}
 
-    def hits(self, causes: tuple[str, ...], term: Term) -> sparse.csr_array | None:
-        """Return which cells each cause would explain by a term, CSR (K, C), or None for none at all."""
+    def hits(self, causes: tuple[str, ...], term: Term) -> Hits:
+        """Return which cells each cause would explain by a term; none for a `workload` term."""
         key = (causes, id(term))  # the terms live as long as the book
         if key not in self._hits:
-            self._hits[key] = self._find_hits(causes, term)
+            self._hits[key] = Hits.none() if term.at == "workload" else self._find_hits(causes, term)
         return self._hits[key]
 
-    def _find_hits(self, causes: tuple[str, ...], term: Term) -> sparse.csr_array | None:
-        if term.at == "workload":
-            return None
+    def _find_hits(self, causes: tuple[str, ...], term: Term) -> Hits:
+        cells = self.evidence.cells
         shown = self._shown(term)
-        if term.of:
-            shown &= self._relations.mask(term.of)[self.evidence.cells.entity] | self.evidence.cells.group
         if not shown.any():
-            return None
-        single = shown & ~self.evidence.cells.group
-        found: sparse.csr_array | None = None
-        if single.any():
-            matrix = self._relations.matrix(term.at, causes, term.of)
-            found = matrix @ self._columns(single)
-        if term.at != "self" and (shown & self.evidence.cells.group).any():
-            means = self._reached_means(causes) @ self._pick(shown)
-            found = means if found is None else found + means
-        return found if found is not None and found.nnz else None
+            return Hits.none()
+        able = shown & ~cells.group
+        if term.of:
+            able &= self._relations.mask(term.of)[cells.entity]
+        single = np.flatnonzero(able)
+        row, place = self._relations.causes_of(term.at, causes, cells.entity[single])
+        item = single[place]
+        if term.at != "self" and (shown & cells.group).any():
+            means = self._reached_means(causes)
+            means = means.where(shown[means.item])
+            row, item = np.concatenate([row, means.row]), np.concatenate([item, means.item])
+        return Hits(row, item)
 
-    def blocks(self, causes: tuple[str, ...], term: Term) -> sparse.csr_array | None:
-        """Return which blocks each cause would explain by a `workload` term, CSR (K, U), or None."""
-        if term.at != "workload":
-            return None
+    def blocks(self, causes: tuple[str, ...], term: Term) -> Hits:
+        """Return which blocks (units) each cause would explain by a `workload` term; none for other terms."""
         evidence = self.evidence
-        cell_of = np.full(len(evidence.block), -1, np.int64)
-        cell_of[evidence.unit[evidence.live]] = np.flatnonzero(evidence.live)
-        shown = (evidence.block >= 0) & self._shown(term)[cell_of]
-        units = np.flatnonzero(shown)
-        if not units.size:
-            return None
-        entry = sparse.csr_array(
-            (evidence.unit_size[units], (evidence.block[units], units)),
-            shape=(self._relations.n, len(evidence.block)),
+        if term.at != "workload" or not (evidence.block >= 0).any():
+            return Hits.none()
+        example = np.full(len(evidence.block), -1, np.int64)
+        example[evidence.unit[evidence.live]] = np.flatnonzero(evidence.live)
+        units = np.flatnonzero((evidence.block >= 0) & self._shown(term)[example])
+        pairs = [self._relations.causes_of(at, causes, evidence.block[units]) for at in ("self", "victims")]
+        return Hits(
+            np.concatenate([row for row, _ in pairs]), np.concatenate([units[place] for _, place in pairs])
         )
-        own = self._relations.matrix("self", causes, ())
-        victims = self._relations.matrix("victims", causes, WORKLOADS)
-        return sparse.csr_array((own + victims) @ entry)
 
     def quiet(self, causes: tuple[str, ...], term: Term, family: str) -> Floats:
         """Return how many entities of a term's footprint are quiet in a family, shape (K,)."""
@@ -83,24 +102,6 @@ class Footprints:
             self._quiet[key] = matrix @ self.evidence.quiet(number)
         return self._quiet[key]
 
-    def to_units(self, hits: sparse.csr_array) -> sparse.csr_array:
-        """Return how many cells of each unit are hit, CSR (rows, U)."""
-        evidence = self.evidence
-        live = np.flatnonzero(evidence.live)
-        shape = (len(evidence.cells), len(evidence.block))
-        return hits @ sparse.csr_array(
-            (np.ones(len(live), np.int64), (live, evidence.unit[live])), shape=shape
-        )
-
-    def whole(self, counts: sparse.csr_array) -> sparse.csr_array:
-        """Return which units are explained: single cells, and blocks of which half the cells are."""
-        kept = counts.tocsr()
-        kept.sum_duplicates()
-        enough = 2 * kept.data >= self.evidence.unit_size[kept.indices]
-        kept.data = enough.astype(np.int64)
-        kept.eliminate_zeros()
-        return kept
-
     def in_family(self, family: str) -> Bools:
         """Return which cells are of a family, shape (C,)."""
         inside: Bools = self.evidence.cells.family == self._numbers[family]
@@ -109,46 +110,28 @@ class Footprints:
     def _shown(self, term: Term) -> Bools:
         """Return the live cells whose family and sign a term expects, shape (C,)."""
         cells = self.evidence.cells
-        shown = np.zeros(len(cells), bool)
+        wanted = np.zeros((len(self._numbers), 3), bool)
         for family, sign in term.signs:
-            alike = np.ones(len(cells), bool) if family == ANY else self.in_family(family)
-            shown |= alike & ((cells.sign == 0) | (cells.sign == sign) | (sign == 0))
-        return shown & self.evidence.live
+            numbers = slice(None) if family == ANY else self._numbers[family]
+            wanted[numbers, :] |= np.array([sign <= 0, True, sign >= 0])
+        shown: Bools = wanted[cells.family, cells.sign + 1] & self.evidence.live
+        return shown
 
-    def _columns(self, chosen: Bools) -> sparse.csr_array:
-        """Return the matrix from entities to chosen cells, CSR (n, C)."""
-        cells = np.flatnonzero(chosen)
-        entries = (self.evidence.cells.entity[cells], cells)
-        shape = (self._relations.n, len(chosen))
-        return sparse.csr_array((np.ones(len(cells), np.int64), entries), shape=shape)
-
-    def _pick(self, chosen: Bools) -> sparse.csr_array:
-        """Return the matrix from means to those of their cells that are chosen, CSR (G, C)."""
-        groups = self.evidence.groups.cell
-        kept = np.flatnonzero(chosen[groups])
-        shape = (len(groups), len(chosen))
-        return sparse.csr_array((np.ones(len(kept), np.int64), (kept, groups[kept])), shape=shape)
-
-    def _reached_means(self, causes: tuple[str, ...]) -> sparse.csr_array:
-        """Return which means each cause moves, CSR (K, G): its own, its victims', those it mostly reaches."""
+    def _reached_means(self, causes: tuple[str, ...]) -> Hits:
+        """Return which means each cause moves: its own, its victims', and those it mostly reaches."""
         if causes not in self._means:
-            relations, groups = self._relations, self.evidence.groups
-            reach = relations.matrix("self", causes, ())
-            reach = reach + relations.matrix("beneath", causes, ()) + relations.matrix("members", causes, ())
-            share = sparse.coo_array(reach @ groups.members.T)
-            size = np.maximum(np.diff(groups.members.indptr), 1)
-            enough = share.data >= _OVERLAP * size[share.col]
-            shape = (reach.shape[0], len(groups.cell))
-            own = reach + relations.matrix("victims", causes, ())
-            entity: Ints = self.evidence.cells.entity[groups.cell]
-            picked = sparse.csr_array(
-                (np.ones(len(entity), np.int64), (entity, np.arange(len(entity)))),
-                shape=(relations.n, shape[1]),
-            )
-            most = sparse.csr_array(
-                (np.ones(int(enough.sum()), np.int64), (share.row[enough], share.col[enough])), shape=shape
-            )
-            total = sparse.csr_array(most + own @ picked)
-            total.data = np.ones_like(total.data)
-            self._means[causes] = total
+            groups, relations = self.evidence.groups, self._relations
+            near = [
+                relations.causes_of(at, causes, self.evidence.cells.entity[groups.cell])
+                for at in ("self", "beneath", "members", "victims")
+            ]
+            reached = [self._mostly_reached(causes, at) for at in ("self", "beneath", "members")]
+            pairs = np.unique(np.concatenate([np.stack(pair) for pair in (*near, *reached)], axis=1), axis=1)
+            self._means[causes] = Hits(pairs[0], groups.cell[pairs[1]])
         return self._means[causes]
+
+    def _mostly_reached(self, causes: tuple[str, ...], relation: str) -> tuple[Ints, Ints]:
+        members = self.evidence.groups.members
+        share = (self._relations.matrix(relation, causes, ()) @ members.T).tocoo()
+        enough = share.data >= _OVERLAP * np.diff(members.indptr)[share.col]
+        return share.row[enough].astype(np.int64), share.col[enough].astype(np.int64)

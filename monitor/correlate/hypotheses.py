@@ -19,6 +19,7 @@ from scipy import sparse
 
 from monitor.correlate.evidence import CLIP, RATE_FLOOR, weight
 from monitor.correlate.faults import ANY
+from monitor.correlate.footprints import Hits
 from monitor.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Hypotheses:
     """H hypotheses over U units.
 
     entity: index of the cause, (H,). fault: index in the book, (H,). cost: nats, (H,). cover: CSR (H, U) of
-    ones, what it explains. onset: when it began, ms, (H,).
+    ones, what it explains. onset: when it began, ms, (H,). favour: the part of the cost that a standing
+    incident has in advance, nats, (H,).
     """
 
     entity: Ints
@@ -52,6 +54,7 @@ class Hypotheses:
     cost: Floats
     cover: sparse.csr_array
     onset: Ints
+    favour: Floats
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -81,7 +84,11 @@ def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: 
     shown = {evidence.families[family] for family in np.unique(evidence.cells.family).tolist()}
     standing = {name for _, name in prior.standing}
     for number, fault in enumerate(book.faults):
-        if fault.name not in standing and shown.isdisjoint(fault.core_families) and ANY not in fault.core_families:
+        if (
+            fault.name not in standing
+            and shown.isdisjoint(fault.core_families)
+            and ANY not in fault.core_families
+        ):
             continue
         draft = _Draft(evidence, footprints, fault, prior)
         if draft.rows.size:
@@ -94,6 +101,7 @@ def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: 
         np.concatenate([np.empty(0), *[part.cost for part in parts]]),
         sparse.csr_array(sparse.vstack([empty, *[part.cover for part in parts]], format="csr")),
         np.concatenate([none, *[part.onset for part in parts]]),
+        np.concatenate([np.empty(0), *[part.favour for part in parts]]),
     )
 
 
@@ -104,7 +112,9 @@ class _Draft:
         self._evidence, self._footprints, self._fault, self._prior = evidence, footprints, fault, prior
         self._entity = evidence.relations.of(fault.cause)
         core = [footprints.hits(fault.cause, term) for term in fault.footprint if term.role == "core"]
-        self._core = [hits for hits in core if hits is not None]
+        self._core = Hits(
+            np.concatenate([hits.row for hits in core]), np.concatenate([hits.item for hits in core])
+        )
         index = evidence.relations.graph.index
         standing = [
             (index[entity], times)
@@ -116,11 +126,7 @@ class _Draft:
         self._faded = self._find_faded()
 
     def _find_rows(self) -> Ints:
-        hot = np.zeros(len(self._entity), bool)
-        for hits in self._core:
-            hot |= np.diff(hits.indptr) > 0
-        hot[list(self._standing)] = True
-        rows = np.flatnonzero(hot)
+        rows = np.union1d(self._core.row, np.array(list(self._standing), np.int64))
         if not self._fault.only:
             return rows
         ids = self._evidence.relations.graph.ids
@@ -131,10 +137,7 @@ class _Draft:
         return kept
 
     def _find_faded(self) -> Bools:
-        hot = np.zeros(len(self.rows), bool)
-        for hits in self._core:
-            hot |= np.diff(hits.indptr)[self.rows] > 0
-        return ~hot
+        return ~np.isin(self.rows, self._core.row)
 
     def finish(self, number: int) -> Hypotheses:
         """Score the rows and gather what they explain."""
@@ -143,18 +146,19 @@ class _Draft:
         first, onset, last = self._onsets()
         ids = [relations.graph.ids[i] for i in entity.tolist()]
         change, possible = self._prior.changes.nats(fault, ids, onset)
-        standing = _STANDING_NATS * np.isin(self.rows, list(self._standing))
+        standing = np.where(np.isin(self.rows, list(self._standing)), _STANDING_NATS, 0.0)
         cost = fault.log_prior + change + standing - _SIZE_NATS * np.log1p(relations.size[entity])
-        cover = sparse.csr_array((len(entity), len(self._evidence.block)), dtype=np.int64)
+        units = []
         for term in fault.footprint:
-            since, until = _window(term, first, onset, last)
-            taken, units = self._take(term, since, until)
-            cover = cover if units is None else cover + units
+            taken = self._take(term, *_window(term, first, onset, last))
+            units += [self._units(taken), self._blocks(term, *_window(term, first, onset, last))]
             if term.role != "side":
                 cost = cost + self._against(term, taken, onset) * ~self._faded
         kept = np.flatnonzero(possible | self._faded)
-        whole = self._footprints.whole(cover)
-        return Hypotheses(entity[kept], np.full(len(kept), number), cost[kept], whole[kept], onset[kept])
+        cover = self._cover(units)
+        return Hypotheses(
+            entity[kept], np.full(len(kept), number), cost[kept], cover[kept], onset[kept], standing[kept]
+        )
 
     def _onsets(self) -> tuple[Ints, Ints, Ints]:
         """Return the first, the median and the last onset of the core signs of each row.
@@ -163,9 +167,8 @@ class _Draft:
         the incident's own times.
         """
         size = len(self.rows)
-        empty = sparse.csr_array((size, len(self._evidence.cells)), dtype=np.int64)
-        core = sparse.coo_array(sum((hits[self.rows] for hits in self._core), empty))
-        since = self._evidence.cells.since[core.col]
+        core = self._core.among(self.rows)
+        since = self._evidence.cells.since[core.item]
         order = np.lexsort((since, core.row))
         row, since = core.row[order], since[order]
         counts = np.bincount(row, minlength=size)
@@ -182,20 +185,34 @@ class _Draft:
             onset[i] = first[i]
         return first, onset, last
 
-    def _take(
-        self, term: Term, since: Ints, until: Ints
-    ) -> tuple[sparse.csr_array | None, sparse.csr_array | None]:
-        """Return the cells and the units that a term explains, within its time: (R, C) and (R, U)."""
-        blocks = self._footprints.blocks(self._fault.cause, term)
-        if blocks is not None:
-            return None, _in_time(blocks[self.rows], self._evidence.unit_since, since, until)
-        hits = self._footprints.hits(self._fault.cause, term)
-        if hits is None:
-            return None, None
-        taken = _in_time(hits[self.rows], self._evidence.cells.since, since, until)
-        return taken, self._footprints.to_units(taken)
+    def _take(self, term: Term, since: Ints, until: Ints) -> Hits:
+        """Return the cells that a term explains, within its time."""
+        hits = self._footprints.hits(self._fault.cause, term).among(self.rows)
+        return _in_time(hits, self._evidence.cells.since, since, until)
 
-    def _against(self, term: Term, taken: sparse.csr_array | None, onset: Ints) -> Floats:
+    def _units(self, taken: Hits) -> tuple[Hits, Ints]:
+        """Return the units of cells, and how many cells of them each pair is."""
+        return Hits(taken.row, self._evidence.unit[taken.item]), np.ones(len(taken.row), np.int64)
+
+    def _blocks(self, term: Term, since: Ints, until: Ints) -> tuple[Hits, Ints]:
+        """Return the blocks that a term explains whole, within its time, and their sizes."""
+        hits = self._footprints.blocks(self._fault.cause, term).among(self.rows)
+        kept = _in_time(hits, self._evidence.unit_since, since, until)
+        return kept, self._evidence.unit_size[kept.item]
+
+    def _cover(self, units: list[tuple[Hits, Ints]]) -> sparse.csr_array:
+        """Return which units are explained: single cells, and blocks of which half the cells are; (R, U)."""
+        width = len(self._evidence.block)
+        pairs = np.concatenate([hits.row * width + hits.item for hits, _ in units])
+        found, place = np.unique(pairs, return_inverse=True)
+        counts = np.bincount(place, np.concatenate([count for _, count in units]), len(found))
+        row, unit = np.divmod(found, max(width, 1))
+        enough = 2 * counts >= self._evidence.unit_size[unit]
+        bounds = np.searchsorted(row[enough], np.arange(len(self.rows) + 1))
+        ones = np.ones(int(enough.sum()), np.int64)
+        return sparse.csr_array((ones, unit[enough], bounds), shape=(len(self.rows), width))
+
+    def _against(self, term: Term, taken: Hits, onset: Ints) -> Floats:
         """Return the score of a term less the weight of what it explains, in nats: what is quiet against it.
 
         A core family that shows nowhere is another signature of the same fault, and says nothing.
@@ -205,9 +222,8 @@ class _Draft:
         for family, _ in term.signs:
             if family == ANY:
                 continue
-            hot = np.zeros(len(self.rows))
-            if taken is not None:
-                hot += taken @ self._footprints.in_family(family).astype(np.float64)
+            inside = self._footprints.in_family(family)[taken.item]
+            hot = np.bincount(taken.row[inside], minlength=len(self.rows)).astype(np.float64)
             quiet: Floats = late_enough * self._footprints.quiet(self._fault.cause, term, family)[self.rows]
             rate = float(self._prior.rates[self._evidence.families.index(family)])
             against = mean_evidence(hot, quiet, term.q, rate) - hot * weight(np.array(rate))
@@ -242,12 +258,7 @@ def _window(term: Term, first: Ints, onset: Ints, last: Ints) -> tuple[Ints, Int
     return since, until
 
 
-def _in_time(hits: sparse.csr_array, began: Ints, since: Ints, until: Ints) -> sparse.csr_array:
+def _in_time(hits: Hits, began: Ints, since: Ints, until: Ints) -> Hits:
     """Keep what began in time."""
-    hits = hits.tocsr()
-    row = np.repeat(np.arange(hits.shape[0]), np.diff(hits.indptr))
-    when = began[hits.indices]
-    kept: Bools = (when >= since[row]) & (when <= until[row])
-    if kept.all():
-        return hits
-    return sparse.csr_array((hits.data[kept], (row[kept], hits.indices[kept])), shape=hits.shape)
+    when = began[hits.item]
+    return hits.where((when >= since[hits.row]) & (when <= until[hits.row]))

@@ -32,6 +32,7 @@ class Relations:
         self.graph = graph
         self.n = len(graph)
         self._kept: dict[tuple[str, tuple[str, ...], tuple[str, ...]], sparse.csr_array] = {}
+        self._columns: dict[tuple[str, tuple[str, ...]], sparse.csc_array] = {}
         self._rows: dict[tuple[str, ...], Ints] = {}
 
     def of(self, kinds: tuple[str, ...]) -> Ints:
@@ -57,6 +58,21 @@ class Relations:
             else:
                 self._kept[key] = self._build(relation, causes)
         return self._kept[key]
+
+    def causes_of(self, relation: str, causes: tuple[str, ...], entities: Ints) -> tuple[Ints, Ints]:
+        """Return pairs (row, k): the cause in that row has entities[k] in that relation, both of shape (P,).
+
+        The cost is the number of pairs, whatever the size of the fleet.
+        """
+        key = (relation, causes)
+        if key not in self._columns:
+            self._columns[key] = self.matrix(relation, causes, ()).tocsc()
+        matrix = self._columns[key]
+        counts = np.diff(matrix.indptr)[entities]
+        start = matrix.indptr[entities].astype(np.int64)
+        before = np.cumsum(counts) - counts
+        place = np.arange(int(counts.sum())) + np.repeat(start - before, counts)
+        return matrix.indices[place].astype(np.int64), np.repeat(np.arange(len(entities)), counts)
 
     def reach(self, entity: int) -> Ints:
         """Return what an entity stands for: what it runs on for a workload, else all beneath, ascending."""

@@ -73,10 +73,11 @@ class CorrelateStage:
         self._loose: tuple[Loose, ...] = ()
         self._read = Read()
         self._relations: Relations | None = None
+        self._whole: tuple[Graph, set[str], Graph] | None = None
 
     def step(self, observation: Observation, graph: Graph) -> CorrelateResult:
         """Take what stands at the end of a tick and return what changed about the incidents."""
-        observation, graph = _complete(observation, graph)
+        observation, graph = self._complete(observation, graph)
         self._changes.add(observation.changes)
         self._changes.forget(observation.end)
         told = self._cases.obey(observation.commands, observation.end)
@@ -133,6 +134,15 @@ class CorrelateStage:
         self._loose = msgspec.convert(state["loose"], tuple[Loose, ...])
         self._read = msgspec.convert(state["read"], Read)
 
+    def _complete(self, observation: Observation, graph: Graph) -> tuple[Observation, Graph]:
+        """Add the entities that signals name and the graph does not have."""
+        missing = {s.entity for s in observation.signals if s.entity not in graph.index}
+        if not missing:
+            return observation, graph
+        if self._whole is None or self._whole[:2] != (graph, missing):
+            self._whole = graph, missing, graph.with_entities(missing)
+        return _widened(observation, graph, self._whole[2]), self._whole[2]
+
     def _over(self, graph: Graph) -> Relations:
         """Return the relations of a graph, those of the last one if it is the same."""
         if self._relations is None or self._relations.graph is not graph:
@@ -154,12 +164,8 @@ def _loose(evidence: Evidence, reading: Reading) -> tuple[Loose, ...]:
     )
 
 
-def _complete(observation: Observation, graph: Graph) -> tuple[Observation, Graph]:
-    """Add entities that signals name and the graph does not have, as unknown everywhere."""
-    named = {s.entity for s in observation.signals}
-    whole = graph.with_entities(named)
-    if whole is graph:
-        return observation, graph
+def _widened(observation: Observation, graph: Graph, whole: Graph) -> Observation:
+    """Return an observation over a graph that holds more entities, which are unknown everywhere."""
     place = np.array([whole.index[name] for name in graph.ids], np.int64)
 
     def moved(states: Bools) -> Bools:
@@ -174,4 +180,4 @@ def _complete(observation: Observation, graph: Graph) -> tuple[Observation, Grap
         moved(observation.reporting),
         observation.changes,
         observation.commands,
-    ), whole
+    )

@@ -96,10 +96,7 @@ class Words:
 
     def _hot(self, place: _Place, term: Term, family: str) -> Ints:
         """Return the cells that a term explains there."""
-        hits = self._footprints.hits(place.causes, term)
-        if hits is None:
-            return np.empty(0, np.int64)
-        cells = np.unique(hits.indices[hits.indptr[place.row] : hits.indptr[place.row + 1]]).astype(np.int64)
+        cells = self._footprints.hits(place.causes, term).of(place.row)
         return cells if family == ANY else cells[self._footprints.in_family(family)[cells]]
 
     def _own(self, cell: int) -> str:

@@ -31,11 +31,12 @@ DRIVERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("gpu", "hbm_temp_celsius"): ("power_watts", "sm_active_ratio", "gpu_utilization_ratio"),
     ("gpu", "gpu_temp_margin_celsius"): ("power_watts", "sm_active_ratio", "gpu_utilization_ratio"),
     ("gpu", "power_watts"): ("sm_active_ratio", "gpu_utilization_ratio"),
+    ("network", "xmit_wait_total"): ("tx_bytes_total",),
     ("facility", "coolant_return_celsius"): ("power_watts",),
     ("facility", "power_kw"): ("power_watts",),
 }
-"""Metric -> GPU metrics that drive it, the first that is measured counts. For a facility entity, the mean
-over the GPUs that it cools or feeds."""
+"""Metric -> metrics that drive it, the first that is measured counts: of the same entity, or, for a facility
+entity, the mean over the GPUs that it cools or feeds."""
 
 LAGS_MS = np.array([0, 15, 30, 45, 60, 90, 120]) * SECOND
 J = len(LAGS_MS)

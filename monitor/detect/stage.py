@@ -45,7 +45,7 @@ class DetectResult:
 
     signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
     something at their last point, which still counts (without a signal they are quiet). z: standardised
-    residuals, NaN where there is none. rhythm: the usual gap between points in ms, 0 while unknown.
+    residuals, NaN where there is none; company: who was compared with whom, -1 for nobody. rhythm: the usual gap between points in ms, 0 while unknown.
     expected, lower, upper: the chart's centre and limits.
     """
 
@@ -55,6 +55,7 @@ class DetectResult:
     cleared: tuple[Signal, ...]
     judged: Bools
     z: Floats
+    company: Ints
     rhythm: Floats
     expected: Floats
     lower: Floats
@@ -125,7 +126,8 @@ class DetectStage:
         chart = Chart(panel.x, load + common + seen.offset, seen.sigma, self._settings.chart_sigmas)
         signals = self._signals(chart, table, layout)
         signals += self._medians.step(panel, medians, self._group_rhythm(layout), self._standing)
-        return self._result(panel.end, signals, seen, chart)
+        company = np.where(layout.lone, -1, layout.group * 2 + regime)
+        return self._result(panel.end, signals, seen, company, chart)
 
     def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> Floats:
         """The part of each series that its load explains; 0 without a driver, NaN while that is learnt."""
@@ -145,7 +147,7 @@ class DetectStage:
             layout.lone,
             Bad(layout.up, layout.down),
             np.maximum(layout.floor, RELATIVE_FLOOR * np.abs(np.nan_to_num(held))),
-            np.full(len(held), self._settings.raise_nats + np.log(K)),
+            self._settings.raise_nats + np.where(layout.lone, 0.0, np.log(K)),
             self._settings.clear_nats,
         )
 
@@ -185,12 +187,13 @@ class DetectStage:
             self._facts.signal(p, table, floor, float(a)) for p, a in zip(on.tolist(), level, strict=True)
         ]
 
-    def _result(self, end: int, signals: list[Signal], seen: Watched, chart: Chart) -> DetectResult:
+    def _result(self, end: int, signals: list[Signal], seen: Watched, company: Ints, chart: Chart) -> DetectResult:
         standing, raised, cleared = self._standing.replace(signals)
         lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
         return DetectResult(
-            end, standing, raised, cleared, self._judged, seen.z, self._held.rhythm, chart.expected, lower, upper
-        )
+            end, standing, raised, cleared, self._judged, seen.z, company, self._held.rhythm,
+            chart.expected, lower, upper,
+        )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
         """Return all state as arrays, numbers and lists."""

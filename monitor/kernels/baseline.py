@@ -33,7 +33,7 @@ class Learning:
     own_ms: int = 2 * HOUR
     freeze_ms: int = 150 * MINUTE
     recent_ms: int = 6 * HOUR
-    long_ms: int = 14 * DAY
+    long_ms: int = 28 * DAY
     cycles_ms: int = 2 * DAY
     points: int = 30
 
@@ -60,7 +60,7 @@ class Baseline:
     spread = 1.2533 x mean |d| (for a normal variable sigma; a lone outlier moves it little, since |d| is
     clipped at 6 spreads). Points that do not train leave everything as it is. 48 bytes a row.
 
-    Until two weeks were seen, a lone row deviates only by what lies outside the span of its recent and its
+    Until two days were seen, a lone row deviates only by what lies outside the span of its recent and its
     long-run level: a contrast with the recent past alone calls the return from an excursion a fault, a
     level alone each daily cycle. Then the long-run level is the reference: a contrast misses slow faults.
     """
@@ -126,7 +126,7 @@ class Baseline:
         self._follow_long(rows[lone[rows]], r, gap)
         self._columns["points"][at] = k
         learnt = self._columns["learnt"][at] + gap[rows]
-        self._columns["learnt"][at] = np.minimum(learnt, self.learning.long_ms).astype(np.int32)
+        self._columns["learnt"][at] = np.minimum(learnt, max(self.learning.cycles_ms, self.learning.freeze_ms)).astype(np.int32)
         size = np.abs(np.where(lone, r - self._columns["long"], d))
         self._spread(rows[k > 1], size, sigma, gap)
 

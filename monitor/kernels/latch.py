@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 CALM_POINTS = 6
-_RARER = np.log(np.array([[1.0], [1.0], [6.0], [36.0]]))
-"""The means over 36 and 216 points move every 6 and 36 points: so many fewer decisions share the budget."""
 
 UP, DOWN = 1, -1
 
@@ -91,9 +89,8 @@ class Latch:
         rows = np.flatnonzero(self.on & fresh[0])
         held = self.columns["held"]
         held[:, rows] = np.where(fresh[:, rows], nats[:, rows], held[:, rows])
-        self.columns["score"][rows] = np.maximum(
-            self.columns["score"][rows], held[:, rows].max(axis=0, initial=0)
-        )
+        best = held[:, rows].max(axis=0, initial=0)
+        self.columns["score"][rows] = np.maximum(self.columns["score"][rows], best)
         counts = np.arange(len(SCALES))[:, None] <= self.columns["scale"][rows]
         calm = (np.where(counts, held[:, rows], 0.0) < clear_level).all(axis=0)
         self.columns["calm"][rows] = np.where(calm, self.columns["calm"][rows] + 1, 0)
@@ -113,7 +110,7 @@ class Latch:
         span = (np.array(SCALES)[scale] * rhythm[rows]).astype(np.int64)
         self.columns["since"][rows] = np.maximum(ts[rows] - span, 0)
         self.columns["raised_at"][rows] = end
-        self.columns["score"][rows] = (nats[:, rows] + _RARER).max(axis=0)
+        self.columns["score"][rows] = nats[scale, rows]
         self.columns["held"][:, rows] = nats[:, rows]
         return rows
 

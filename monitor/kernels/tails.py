@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WIDTH = 0.25
 BINS = 96
 ANCHOR = 1e-2
-FEW = 60
+FEW = 30
 GROWTH = 1.25
 
 
@@ -23,9 +23,9 @@ class Tails:
 
     Up to u the tail is the measured share, (c + 1) / (n + 1) with c values above t, interpolated in the
     logarithm between bins of 0.25. Beyond u it is exponential: nats(u) + (t - u) / beta with beta the mean
-    excess over u, at least `flattest`; u is where a share of 1e-2, or 60 values, is left, whichever is
+    excess over u, at least `flattest`; u is where a share of 1e-2, or 30 values, is left, whichever is
     more. For a tail lighter than exponential (a Gaussian) this understates the evidence; for a heavier one
-    it overstates it, which `guard` shows. Fewer than 60 values say nothing: 0 nats. State: 96 counts a cell,
+    it overstates it, which `guard` shows. Fewer than 30 values say nothing: 0 nats. State: 96 counts a cell,
     whatever the time.
 
     Cells are numbered 0 .. cells-1; the caller makes them of pool, scale and direction. `flattest` is the
@@ -51,7 +51,8 @@ class Tails:
     def _clear(self, cells: int) -> None:
         self._counts = np.zeros((cells, BINS), np.int64)
         self._table = np.zeros((cells, BINS))
-        self._u, self._at_u, self._beta, self._fitted = (np.zeros(cells) for _ in range(4))
+        self._u, self._at_u, self._fitted = (np.zeros(cells) for _ in range(3))
+        self._beta = np.full(cells, self.flattest)
 
     def observe(self, cell: Ints, t: Floats) -> None:
         """Count values of healthy time; they weigh in `nats` from the next `refit` on."""

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 PRIOR_EVERY = 30
 
-LONE_MARGIN = 6.0
-"""Nats above the raise level at which a lone row stops learning. Peers stop at the raise level, and others
-show what is normal; a lone row that never learnt from its own excursions would find them ever stranger."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -109,14 +105,14 @@ class Watch:
 
     def step(self, rows: Rows, points: Points, counted: Scored | None = None) -> Watched:
         """Take one round. `counted` is evidence of another kind, which is judged and latched alike."""
-        doubt = rows.lone & (self.latch.columns["score"] < rows.raise_level + LONE_MARGIN)
-        train = ~self.latch.on | doubt
+        train = ~self.latch.on
         level = self._baseline.step(
             points.r, points.ts, points.rhythm, points.regime, rows.lone, train, rows.floor
         )
         peers_ready = level.learnt_ms >= self.learning.peers_ms
         own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
-        z = np.where(level.points > self.learning.points // 3, level.d / level.sigma, np.nan)
+        known = (level.points > self.learning.points // 3) & (level.sigma > 0)
+        z = np.where(known, level.d / np.where(known, level.sigma, 1.0), np.nan)
         support = np.where(rows.lone, np.inf, level.points)
         scored = self._evidence.step(z, rows.pool, support, train & peers_ready)
         against_peers = peers_ready & ~own & ~rows.lone
@@ -125,6 +121,7 @@ class Watch:
         if counted is not None:
             scored = Scored(scored.up + counted.up, scored.down + counted.down, scored.fresh | counted.fresh)
             judged |= counted.fresh[0]
+        scored = _fewer_decisions(scored, rows.lone)
         self._measure_levels(rows, level, peers_ready & train)
         raised, cleared = self.latch.step(
             scored,
@@ -133,12 +130,20 @@ class Watch:
             (rows.raise_level, rows.clear_level),
             (points.end, points.ts, points.rhythm),
         )
+        self._forget(cleared)
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
+
+    def _forget(self, cleared: Ints) -> None:
+        """Let rows that cleared begin their means anew: a long one would still hold what is over."""
+        if len(cleared):
+            rows = np.zeros(len(self.latch.on), bool)
+            rows[cleared] = True
+            self._evidence.restart(rows)
 
     def _against_peers(self, scored: Scored, z: Floats, level: Levelled, rows: Rows, who: Bools) -> Scored:
         """Replace the evidence of young rows by that of their level among the pool's."""
         tau = self._tau[rows.pool]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             t = (level.offset + np.clip(np.nan_to_num(z), -1, 1) * level.sigma) / np.hypot(tau, level.sigma)
         usable = who & (tau > 0)
         up, down = np.where(who, 0.0, scored.up), np.where(who, 0.0, scored.down)
@@ -174,3 +179,18 @@ class Watch:
         self.latch.restore(state["latch"])
         self._tau = np.array(state["tau"], np.float64)
         self._age = int(state["age"])
+
+
+def _fewer_decisions(scored: Scored, lone: Bools) -> Scored:
+    """Credit lone rows at the long scales with the decisions that they do not take.
+
+    The means over 36 and 216 points move every 6 and 36 points, so that many fewer decisions share the budget:
+    ln 6 and ln 36 nats, in full from 6 nats on. Rows with peers go without: their nulls are good far out.
+    """
+    def credited(nats: Floats) -> Floats:
+        return np.where(lone, nats + _RARER * np.clip(nats / 6.0, 0, 1), nats)
+
+    return Scored(credited(scored.up), credited(scored.down), scored.fresh)
+
+
+_RARER = np.log(np.array([[1.0], [1.0], [6.0], [36.0]]))

@@ -17,7 +17,7 @@ BOOK = FaultBook.parse(RULES.read_text())
 
 # Families that the entities of a kind are measured and judged in.
 MEASURED = {
-    "gpu": "heat power clock activity throttle memory_errors hardware application interconnect benchmark capacity",
+    "gpu": "heat power clock activity throttle memory_errors hardware application interconnect benchmark",
     "port": "fabric congestion throughput_net",
     "cdu": "coolant_flow coolant_heat",
     "chiller": "coolant_heat",
@@ -28,63 +28,41 @@ MEASURED = {
 SOURCES = {"gpu", "node", "port", "switch", "cdu", "chiller", "rack", "pdu", "job"}
 
 
+def entity(name, parent=None, owner=None, depends_on=()):
+    """Return one topology line."""
+    fields = {"id": name, "parent": parent, "owner": owner, "depends_on": list(depends_on)}
+    return {key: value for key, value in fields.items() if value}
+
+
 def hall(nodes=32, per_rack=4, racks_per_cdu=2, gpus=8, jobs=(), ports=True):
     """Return the lines of a hall; `jobs` are (name, node numbers)."""
+    racks = range(-(-nodes // per_rack))
     lines = [
-        {"id": "facility:dc1", "owner": "facilities"},
-        {"id": "row:row1", "parent": "facility:dc1", "owner": "facilities"},
-        {"id": "chiller:ch1", "parent": "facility:dc1", "owner": "facilities"},
-        {"id": "fabric:ib1", "owner": "network"},
-        {"id": "switch:spine01", "parent": "fabric:ib1", "owner": "network"},
+        entity("facility:dc1", owner="facilities"),
+        entity("row:row1", "facility:dc1", "facilities"),
+        entity("chiller:ch1", "facility:dc1", "facilities"),
+        entity("fabric:ib1", owner="network"),
+        entity("switch:spine01", "fabric:ib1", "network"),
     ]
-    racks = -(-nodes // per_rack)
-    for c in range(-(-racks // racks_per_cdu)):
-        lines.append(
-            {
-                "id": f"cdu:c{c:02d}",
-                "parent": "facility:dc1",
-                "depends_on": ["chiller:ch1"],
-                "owner": "facilities",
-            }
-        )
-    for r in range(racks):
-        cdu = f"cdu:c{r // racks_per_cdu:02d}"
-        lines.append({"id": f"pdu:p{r:03d}", "parent": "row:row1", "owner": "facilities"})
-        lines.append(
-            {
-                "id": f"rack:r{r:03d}",
-                "parent": "row:row1",
-                "depends_on": [cdu, f"pdu:p{r:03d}"],
-                "owner": "facilities",
-            }
-        )
-        lines.append(
-            {
-                "id": f"switch:leaf{r:02d}",
-                "parent": "fabric:ib1",
-                "depends_on": ["switch:spine01"],
-                "owner": "network",
-            }
-        )
+    lines += [
+        entity(f"cdu:c{c:02d}", "facility:dc1", "facilities", ["chiller:ch1"])
+        for c in range(-(-len(racks) // racks_per_cdu))
+    ]
+    for r in racks:
+        supply = [f"cdu:c{r // racks_per_cdu:02d}", f"pdu:p{r:03d}"]
+        lines += [
+            entity(f"pdu:p{r:03d}", "row:row1", "facilities"),
+            entity(f"rack:r{r:03d}", "row:row1", "facilities", supply),
+            entity(f"switch:leaf{r:02d}", "fabric:ib1", "network", ["switch:spine01"]),
+        ]
     for n in range(nodes):
-        leaf, port = f"leaf{n // per_rack:02d}", n % per_rack
-        wires = [f"switch:{leaf}"] + ([f"port:{leaf}/{port}"] if ports else [])
-        lines.append(
-            {
-                "id": f"node:n{n:04d}",
-                "parent": f"rack:r{n // per_rack:03d}",
-                "depends_on": wires,
-                "owner": "platform",
-            }
-        )
-        if ports:
-            lines.append({"id": f"port:{leaf}/{port}", "parent": f"switch:{leaf}", "owner": "network"})
-        lines += [{"id": f"gpu:n{n:04d}/{g}", "parent": f"node:n{n:04d}"} for g in range(gpus)]
-    for name, members in jobs:
-        lines.append(
-            {"id": f"job:{name}", "depends_on": [f"node:n{n:04d}" for n in members], "owner": "training"}
-        )
-    return lines
+        leaf, port = f"switch:leaf{n // per_rack:02d}", f"port:leaf{n // per_rack:02d}/{n % per_rack}"
+        wires = [leaf, port] if ports else [leaf]
+        lines += [entity(f"node:n{n:04d}", f"rack:r{n // per_rack:03d}", "platform", wires)]
+        lines += [entity(port, leaf, "network")] * ports
+        lines += [entity(f"gpu:n{n:04d}/{g}", f"node:n{n:04d}") for g in range(gpus)]
+    members = {name: [f"node:n{n:04d}" for n in numbers] for name, numbers in jobs}
+    return lines + [entity(f"job:{name}", None, "training", nodes) for name, nodes in members.items()]
 
 
 def graph_of(lines):
