@@ -61,7 +61,7 @@ class _Cursor:
                 stamp = line.header.ts if line.header.received is None else line.header.received
                 self._ends.append((offset, number))
                 payload, self._stray = self._stray, []
-                self._tell(self._clock.push(stamp, payload))
+                self._tell(self._clock.push(stamp, payload, line.header.source))
                 if self._told:
                     return
         self._tell(self._clock.finish())

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from monitor.aggregate.groups import Groups, changed_members, find_groups, same_rows
-from monitor.kernels.baseline import Learning
+from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import Bad
 from monitor.kernels.signals import Key, Standing
-from monitor.kernels.watch import Points, Rows, Watch
+from monitor.kernels.watch import Rows, Watch
 from monitor.kernels.watched import Chart, Name, Pages, watched_signals
 from monitor.reasons import SignalReason
 
@@ -116,7 +116,7 @@ class AggregateStage:
         self._group["judged"] = np.where(due, seen.judged, self._group["judged"] & np.isfinite(mean)).astype(np.int8)
         chart = Chart(r, seen.offset, seen.sigma, self._settings.chart_sigmas)
         pages = Pages(self._settings.page_budget_per_30d, self._hypotheses, rhythm, np.ones(len(r), bool))
-        signals = watched_signals(self._watch.latch, chart, pages, self._name, self._standing)
+        signals = watched_signals(self._watch.latch, np.arange(len(r)), chart, pages, self._name, self._standing)
         standing, raised, cleared = self._standing.replace(signals)
         return AggregateResult(
             panel.end, standing, raised, cleared, self._group["judged"] > 0, groups.names, mean

@@ -53,11 +53,12 @@ class ChangeLog:
         found = self._by_entity.get(entity, ())
         return tuple([c for c in reversed(found) if -SHADOW_MS <= onset - c.ts <= lookback_ms])
 
-    def nats(self, fault: FaultKind, entities: list[str], onset: Ints) -> tuple[Floats, Bools]:
+    def nats(self, fault: FaultKind, entities: list[str], first: Ints, onset: Ints) -> tuple[Floats, Bools]:
         """Return what changes say for a fault at each entity, and whether it is possible there, shapes (R,).
 
         The latest change before the onset adds change_nats x exp(-age / change_fade). A kind that needs a
-        change is possible only within 15 minutes of one, and gains nothing from it.
+        change is possible only where the first or the median sign began within 15 minutes of one, and gains
+        nothing from it.
         """
         nats = np.zeros(len(entities))
         possible = np.full(len(entities), not fault.needs_change)
@@ -67,8 +68,10 @@ class ChangeLog:
                 continue
             began = int(onset[i])
             if fault.needs_change:
-                near = [c for c in self._by_entity[entity] if abs(c.ts - began) <= PLANNED_MS]
-                possible[i] = bool(near)
+                began_at = (int(first[i]), began)
+                possible[i] = any(
+                    abs(change.ts - ts) <= PLANNED_MS for change in self._by_entity[entity] for ts in began_at
+                )
                 continue
             latest = self.before(entity, began, KEPT_MS)[:1]
             nats[i] = sum(fault.change_nats * float(np.exp(-max(began - c.ts, 0) / fade)) for c in latest)

@@ -187,10 +187,12 @@ def _block_size(relations: Relations, family: str, observation: Observation, job
 
 
 def _weights(cells: Cells, live: Bools, unit: Ints, page: Bools, size: int, rates: Floats) -> Floats:
-    weights = np.zeros(size)
-    nats = weight(rates)[cells.family] + UNEXPLAINED_NATS * page
-    np.maximum.at(weights, unit[live], nats[live])
-    return weights
+    """Return the weight of each unit in nats; n cells that move together are worth 1 + ln n of them."""
+    weights, most = np.zeros(size), np.zeros(size)
+    np.maximum.at(weights, unit[live], weight(rates)[cells.family[live]])
+    np.maximum.at(most, unit[live], UNEXPLAINED_NATS * page[live])
+    count = np.bincount(unit[live], minlength=size)
+    return weights * (1.0 + np.log(np.maximum(count, 1))) + most
 
 
 def _medians(values: Ints, group: Ints, size: int) -> Ints:

@@ -1,11 +1,12 @@
 """Hypotheses: which entity may have which fault, what it would explain, and what speaks against it.
 
-score = ln(prior) + change + sum over core and expected terms of
+score = ln(prior) + change + sum over the families of its terms of
         ln mean over q of exp(H ln(q / f) + Q ln((1 - q) / (1 - f))),
 
 with H hot and Q quiet entities of the footprint, f the share of hot ones in healthy time, and each of the
 logarithms clipped to [-3, 7]. It is kept in two parts, so that sets of causes can be searched: what a
-hypothesis explains is the weight of its units, counted once for a whole set; the rest is its `cost`.
+hypothesis explains is the weight of its units, counted once for a whole set; the rest is its `cost`. Side
+effects count only as far as they speak for it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ ONSET_SPREAD_MS = HOUR
 
 SLACK_MS = 10 * MINUTE
 """How far a remote effect may seem to begin before its cause, since onsets are estimates."""
+
+_Span = tuple["Term", "Ints", "Ints"]
+"""A term and when its effects may begin for each row, [since, until] in ms."""
 
 _REMOTE = frozenset({"victims", "workload", "carriers", "workload_carriers"})
 _STANDING_NATS = 4.0
@@ -122,6 +126,7 @@ class _Draft:
             if name == fault.name and entity in index
         ]
         self._standing = {int(np.searchsorted(self._entity, i)): times for i, times in standing}
+        self._weights = weight(prior.rates)[evidence.cells.family]
         self.rows = self._find_rows()
         self._faded = self._find_faded()
 
@@ -145,17 +150,15 @@ class _Draft:
         entity = self._entity[self.rows]
         first, onset, last = self._onsets()
         ids = [relations.graph.ids[i] for i in entity.tolist()]
-        change, possible = self._prior.changes.nats(fault, ids, onset)
+        change, possible = self._prior.changes.nats(fault, ids, first, onset)
         standing = np.where(np.isin(self.rows, list(self._standing)), _STANDING_NATS, 0.0)
         cost = fault.log_prior + change + standing - _SIZE_NATS * np.log1p(relations.size[entity])
-        units = []
-        for term in fault.footprint:
-            taken = self._take(term, *_window(term, first, onset, last))
-            units += [self._units(taken), self._blocks(term, *_window(term, first, onset, last))]
-            if term.role != "side":
-                cost = cost + self._against(term, taken, onset) * ~self._faded
+        spans = [(term, *_window(term, first, onset, last)) for term in fault.footprint]
+        core, units = self._signatures(spans, onset)
+        sides, aside = self._side_effects(spans, units)
+        cost = cost + (core + sides) * ~self._faded
+        cover = self._cover([self._units(hits) for hits in (*units, *aside)] + self._blocks(spans))
         kept = np.flatnonzero(possible | self._faded)
-        cover = self._cover(units)
         return Hypotheses(
             entity[kept], np.full(len(kept), number), cost[kept], cover[kept], onset[kept], standing[kept]
         )
@@ -194,11 +197,14 @@ class _Draft:
         """Return the units of cells, and how many cells of them each pair is."""
         return Hits(taken.row, self._evidence.unit[taken.item]), np.ones(len(taken.row), np.int64)
 
-    def _blocks(self, term: Term, since: Ints, until: Ints) -> tuple[Hits, Ints]:
-        """Return the blocks that a term explains whole, within its time, and their sizes."""
-        hits = self._footprints.blocks(self._fault.cause, term).among(self.rows)
-        kept = _in_time(hits, self._evidence.unit_since, since, until)
-        return kept, self._evidence.unit_size[kept.item]
+    def _blocks(self, spans: list[_Span]) -> list[tuple[Hits, Ints]]:
+        """Return the blocks that terms explain whole, within their times, and their sizes."""
+        found = []
+        for term, since, until in spans:
+            hits = self._footprints.blocks(self._fault.cause, term).among(self.rows)
+            kept = _in_time(hits, self._evidence.unit_since, since, until)
+            found.append((kept, self._evidence.unit_size[kept.item]))
+        return found
 
     def _cover(self, units: list[tuple[Hits, Ints]]) -> sparse.csr_array:
         """Return which units are explained: single cells, and blocks of which half the cells are; (R, U)."""
@@ -212,23 +218,75 @@ class _Draft:
         ones = np.ones(int(enough.sum()), np.int64)
         return sparse.csr_array((ones, unit[enough], bounds), shape=(len(self.rows), width))
 
-    def _against(self, term: Term, taken: Hits, onset: Ints) -> Floats:
-        """Return the score of a term less the weight of what it explains, in nats: what is quiet against it.
+    def _signatures(self, spans: list[_Span], onset: Ints) -> tuple[Floats, list[Hits]]:
+        """Return what core and expected terms say less the weight of what they explain, and those cells.
 
-        A core family that shows nowhere is another signature of the same fault, and says nothing.
+        The core families are signatures of one fault, each of which may show or not: the best counts as it
+        is, the others as far as they speak for it.
         """
-        total = np.zeros(len(self.rows))
-        late_enough = self._evidence.observation.end - onset >= (term.lag_ms or 0)
-        for family, _ in term.signs:
-            if family == ANY:
+        rest, best, others = np.zeros((3, len(self.rows)))
+        best = np.full(len(self.rows), -np.inf)
+        units = []
+        for term, since, until in spans:
+            if term.role == "side":
                 continue
-            inside = self._footprints.in_family(family)[taken.item]
-            hot = np.bincount(taken.row[inside], minlength=len(self.rows)).astype(np.float64)
-            quiet: Floats = late_enough * self._footprints.quiet(self._fault.cause, term, family)[self.rows]
-            rate = float(self._prior.rates[self._evidence.families.index(family)])
-            against = mean_evidence(hot, quiet, term.q, rate) - hot * weight(np.array(rate))
-            total = total + np.where((hot > 0) | (term.role == "expected"), against, 0.0)
-        return total
+            taken = self._take(term, since, until)
+            units.append(taken)
+            late_enough = self._evidence.observation.end - onset >= (term.lag_ms or 0)
+            for family in _families(term):
+                hot, nats, weights = self._judge(term, family, taken, late_enough)
+                rest = rest - weights
+                if term.role == "expected":
+                    rest = rest + nats
+                    continue
+                shown = np.where(hot > 0, nats, -np.inf)
+                best, others = np.maximum(best, shown), others + np.maximum(shown, 0.0)
+        return rest + others + np.where(np.isfinite(best), np.minimum(best, 0.0), 0.0), units
+
+    def _side_effects(self, spans: list[_Span], units: list[Hits]) -> tuple[Floats, list[Hits]]:
+        """Return what side effects say less the weight of what they explain, and those cells.
+
+        An effect may be absent. Where so few show it that it probably is, those few are somebody else's,
+        unless they stand at the page level and must have a cause.
+        """
+        total, aside = np.zeros(len(self.rows)), []
+        width = len(self._evidence.cells)
+        done = np.concatenate([hits.row * width + hits.item for hits in units])
+        for term, since, until in spans:
+            if term.role != "side":
+                continue
+            taken = self._take(term, since, until)
+            taken = taken.where(~np.isin(taken.row * width + taken.item, done))
+            if not taken.row.size:
+                continue
+            shown = (
+                np.zeros(len(taken.row), bool)
+                if _families(term)
+                else np.full(len(taken.row), term.at == "self")
+            )
+            for family in _families(term):
+                _, nats, weights = self._judge(term, family, taken, np.ones(len(self.rows), bool))
+                present = nats > 0
+                total = total + np.where(present, nats - weights, 0.0)
+                shown |= self._footprints.in_family(family)[taken.item] & present[taken.row]
+            forced = ~shown & self._evidence.page[taken.item]
+            weights = self._weights[taken.item] * forced
+            total = total - np.bincount(taken.row, weights, len(self.rows))
+            aside.append(taken.where(shown | forced))
+        return total, aside
+
+    def _judge(self, term: Term, family: str, taken: Hits, counted: Bools) -> tuple[Floats, Floats, Floats]:
+        """Return how many show a family of a term, what that says in nats, and the weight of those, (R,)."""
+        inside = self._footprints.in_family(family)[taken.item]
+        hot = np.bincount(taken.row[inside], minlength=len(self.rows)).astype(np.float64)
+        quiet: Floats = counted * self._footprints.quiet(self._fault.cause, term, family)[self.rows]
+        rate = float(self._prior.rates[self._evidence.families.index(family)])
+        return hot, mean_evidence(hot, quiet, term.q, rate), hot * weight(np.array(rate))
+
+
+def _families(term: Term) -> list[str]:
+    """Return the families that a term names; `any` names none."""
+    return [family for family in term.shows if family != ANY]
 
 
 def mean_evidence(hot: Floats, quiet: Floats, chances: tuple[float, ...], rate: float) -> Floats:

@@ -100,7 +100,7 @@ class CorrelateStage:
         self._nulls.count(observation, cells, reading.loose)
         self._loose = _loose(evidence, reading)
         self._read = msgspec.structs.replace(read, loose=tuple(reading.loose.tolist()))
-        words = Words(footprints, self._faults, self._changes, self._lookback_ms)
+        words = Words(footprints, found, self._faults, self._changes, self._lookback_ms)
         result = self._cases.update(reading, evidence, words, self._changes)
         return CorrelateResult((*told, *result.incidents), result.decisions, result.wake_at)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from monitor.correlate.explain import Explanation
     from monitor.correlate.faults import FaultBook, FaultKind, Term
     from monitor.correlate.footprints import Footprints
-    from monitor.types import Ints, Signal
+    from monitor.correlate.hypotheses import Hypotheses
+    from monitor.types import Bools, Ints, Signal
 
 TOLD = 5
 """Candidates that are listed."""
@@ -30,8 +31,15 @@ _SIGN_WORD = {1: " up", -1: " down", 0: ""}
 class Words:
     """Tells about the evidence of one tick."""
 
-    def __init__(self, footprints: Footprints, book: FaultBook, changes: ChangeLog, lookback_ms: int) -> None:
-        self._footprints, self._book, self._changes = footprints, book, changes
+    def __init__(
+        self,
+        footprints: Footprints,
+        found: Hypotheses,
+        book: FaultBook,
+        changes: ChangeLog,
+        lookback_ms: int,
+    ) -> None:
+        self._footprints, self._found, self._book, self._changes = footprints, found, book, changes
         self._evidence = footprints.evidence
         self._lookback_ms = lookback_ms
         self._told: dict[tuple[int, str], tuple[str, ...]] = {}
@@ -70,10 +78,12 @@ class Words:
         place = _Place(entity, row, fault.cause)
         lines: list[str] = []
         aside: dict[str, Ints] = {}
+        explained = self._explained(entity, fault)
         for term in fault.footprint:
             for family, sign in term.signs:
                 hot = self._hot(place, term, family)
                 if term.role == "side":
+                    hot = hot[explained[hot]]
                     found = aside.get(_name(family), np.empty(0, np.int64))
                     aside[_name(family)] = np.union1d(found, self._evidence.cells.entity[hot])
                 elif term.at == "self":
@@ -84,6 +94,14 @@ class Words:
                     lines += self._counts(place, term, family, sign, hot)
         lines += [f"beside it: {name} of {self._few(found)}" for name, found in aside.items() if found.size]
         return tuple(dict.fromkeys(lines))
+
+    def _explained(self, entity: int, fault: FaultKind) -> Bools:
+        """Return which cells a hypothesis explains, shape (C,)."""
+        number = self._book.faults.index(fault)
+        rows = np.flatnonzero((self._found.entity == entity) & (self._found.fault == number))
+        units = np.zeros(len(self._evidence.block) + 1, bool)  # the last one serves derived cells (-1)
+        units[self._found.cover[rows].indices] = True
+        return units[self._evidence.unit]
 
     def _few(self, entities: Ints) -> str:
         """Name a single entity, and count several by kind."""

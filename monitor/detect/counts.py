@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.special import betainc
 
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.evidence import REFIT_EVERY, K, Scored
+from monitor.kernels.latch import Bad, Latch
 from monitor.kernels.rings import SCALES, Rings
 from monitor.kernels.tails import Tails
 from monitor.units import MINUTE, SECOND
@@ -16,11 +18,21 @@ from monitor.units import MINUTE, SECOND
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from monitor.kernels.baseline import Learning, Points
     from monitor.types import Bools, Floats, Ints
 
 FEWEST = 3
 SHAPE, EXPOSURE_S = 0.1, 600.0
-PEERS_MS, FREEZE_MS = 30 * MINUTE, 150 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What is fixed about the counters: whose null each shares, (n,), how long they learn, levels in nats."""
+
+    pool: Ints
+    learning: Learning
+    raise_level: float
+    clear_level: float
 
 
 class Counts:
@@ -30,28 +42,29 @@ class Counts:
     after C events in T seconds of phase I, the events of a window of E seconds are negative binomial:
     P(X >= x) = I_{E / (b + T + E)}(x, a + C), I the regularised incomplete beta function. Its -ln is looked
     up in the pool's measured tail with beta >= 1, so bursts (events that come together) are priced in. Fewer
-    than 3 events in a window are no evidence. Windows are those of kernels/rings.py. 172 bytes a counter.
+    than 3 events in a window are no evidence. Windows are those of kernels/rings.py. 132 bytes a counter.
 
     Source: Gelman et al., Bayesian Data Analysis, section 2.6 (the predictive negative binomial).
     """
 
     def __init__(self) -> None:
-        self._events, self._exposure = Rings(), Rings()
+        self._events = Rings()
         self._tails = Tails(0, flattest=1.0)
         self._own = Columns(
             {"events": Column("f4", 0), "seconds": Column("f4", 0), "learnt": Column("i4", 0)}
         )
+        self.latch = Latch()
         self._prior = np.zeros((2, 0))
         self._age = 0
 
     @property
     def nbytes(self) -> int:
         """How many bytes the counters take."""
-        return self._events.nbytes + self._exposure.nbytes + self._own.nbytes
+        return self._events.nbytes + self._own.nbytes + self.latch.nbytes
 
     def resize(self, moved: Ints, n: int, pools_moved: Ints, pools: int) -> None:
         """Move counter i to `moved[i]` of n, pool p to `pools_moved[p]` of `pools` (-1 drops it)."""
-        for part in (self._events, self._exposure, self._own):
+        for part in (self._events, self._own, self.latch):
             part.resize(moved, n)
         cells = pools_moved[:, None] * K + np.arange(K)
         self._tails.resize(np.where(pools_moved[:, None] >= 0, cells, -1).ravel(), pools * K)
@@ -59,24 +72,40 @@ class Counts:
         prior[:, pools_moved[pools_moved >= 0]] = self._prior[:, pools_moved >= 0]
         self._prior = prior
 
-    def step(self, rate: Floats, gap: Ints, pool: Ints, train: Bools) -> Scored:
-        """Take rates per second (NaN = none) over gaps in ms; score the windows that moved."""
-        known = np.isfinite(rate) & (gap > 0)
+    def step(self, counters: Counters, points: Points, gap: Ints) -> Bools:
+        """Take rates per second (points.r, NaN = none) over gaps in ms; return which counters are judged."""
+        known = np.isfinite(points.r) & (gap > 0)
         seconds = np.where(known, gap, 0) / SECOND
-        events = np.round(np.where(known, rate, 0.0) * seconds)
-        mean_x, fresh = self._events.push(events, known)
-        mean_e, _ = self._exposure.push(seconds, known)
-        ready = self._own["learnt"] >= PEERS_MS
-        up = np.zeros(mean_x.shape)
+        events = np.round(np.where(known, points.r, 0.0) * seconds)
+        train = ~self.latch.on
+        scored = self._score(events, points.rhythm / SECOND, known, counters.pool, train)
+        open_ = self._own["learnt"] < counters.learning.freeze_ms
+        self._learn(np.flatnonzero(known & train & open_), events, seconds, gap)
+        self._refit(counters.pool)
+        judged = known & (self._own["learnt"] >= counters.learning.peers_ms)
+        levels = (np.full(len(known), counters.raise_level), counters.clear_level)
+        when = (points.end, points.ts, points.rhythm)
+        bad = Bad(np.ones(len(known), bool), np.zeros(len(known), bool))
+        _, cleared = self.latch.step(scored, bad, judged, levels, when)
+        self._forget(cleared)
+        return judged
+
+    def _score(self, events: Floats, rhythm_s: Floats, known: Bools, pool: Ints, train: Bools) -> Scored:
+        mean, fresh = self._events.push(events, known)
+        up = np.zeros(mean.shape)
         for k, span in enumerate(SCALES):
-            rows = np.flatnonzero(fresh[k] & ready)
-            t = self._tail(rows, mean_x[k, rows] * span, mean_e[k, rows] * span, pool)
+            rows = np.flatnonzero(fresh[k])
+            t = self._tail(rows, mean[k, rows] * span, rhythm_s[rows] * span, pool)
             cell = pool[rows] * K + k
-            up[k, rows] = np.minimum(t, self._tails.nats(cell, t))
+            some = np.flatnonzero(t > 0)
+            up[k, rows[some]] = np.minimum(t[some], self._tails.nats(cell[some], t[some]))
             self._tails.observe(cell[train[rows]], t[train[rows]])
-        self._learn(np.flatnonzero(known & train & (self._own["learnt"] < FREEZE_MS)), events, seconds, gap)
-        self._refit(pool)
-        return Scored(up, np.zeros(up.shape), fresh & ready)
+        return Scored(up, np.zeros(up.shape), fresh)
+
+    def _forget(self, cleared: Ints) -> None:
+        rows = np.zeros(len(self.latch.on), bool)
+        rows[cleared] = True
+        self._events.restart(rows)
 
     def _tail(self, rows: Ints, x: Floats, exposure: Floats, pool: Ints) -> Floats:
         nats = np.zeros(len(rows))
@@ -116,7 +145,7 @@ class Counts:
 
     def to_state(self) -> dict[str, Any]:
         """Return a copy of the state."""
-        parts = ("_events", "_exposure", "_own", "_tails")
+        parts = ("_events", "_own", "_tails", "latch")
         return {part: getattr(self, part).to_state() for part in parts} | {
             "prior": self._prior.copy(),
             "age": self._age,
@@ -124,7 +153,7 @@ class Counts:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave."""
-        for part in ("_events", "_exposure", "_own", "_tails"):
+        for part in ("_events", "_own", "_tails", "latch"):
             getattr(self, part).restore(state[part])
         self._prior = np.array(state["prior"], np.float64).reshape(2, -1)
         self._age = int(state["age"])

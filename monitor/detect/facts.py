@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.reasons import SignalReason
 from monitor.kernels.columns import Column, Columns
+from monitor.reasons import SignalReason
 from monitor.types import Signal
 from monitor.units import HOUR, MINUTE
 

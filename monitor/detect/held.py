@@ -64,6 +64,8 @@ class Held:
 
     def _learn(self, rows: Ints, gap: Ints) -> None:
         rows = rows[self.columns["gaps"][rows] < STEADY_AFTER]
+        if not len(rows):
+            return
         k = self.columns["gaps"][rows].astype(np.float64)
         rhythm = self.columns["rhythm"][rows]
         reach = np.where(k == 0, np.inf, rhythm * 0.1 * (1 - k / STEADY_AFTER))

@@ -60,14 +60,17 @@ class Layout:
         return self.group < 0
 
     @cached_property
-    def counts(self) -> Bools:
-        """Series of rare counts."""
-        return self.by_metric(_is_rare_count)
+    def counts(self) -> Ints:
+        """Rows of the rare counts, ascending."""
+        return np.flatnonzero(self.by_metric(_is_rare_count))
 
     @cached_property
-    def facts_only(self) -> Bools:
-        """Series whose readings are codes and flags, which have no distance."""
-        return self.by_metric(lambda m: m.unit in {"bitmask", "code", "flag"})
+    def charted(self) -> Ints:
+        """Rows that have a level and a spread, ascending.
+
+        Not the rare counts, nor codes and flags, which have no distance, nor traffic: that is load, no fault.
+        """
+        return np.flatnonzero(self.by_metric(_has_level))
 
     @cached_property
     def up(self) -> Bools:
@@ -130,6 +133,11 @@ def _metric(catalog: Catalog, kind: str, name: str) -> Metric:
 
 def _is_rare_count(metric: Metric) -> bool:
     return metric.type == "counter" and metric.unit == "count" and metric.family in RARE_COUNTS
+
+
+def _has_level(metric: Metric) -> bool:
+    coded = metric.unit in {"bitmask", "code", "flag"}
+    return not (coded or metric.family == "throughput_net" or _is_rare_count(metric))
 
 
 def _peer_words(metric: Metric, driven: bool) -> tuple[str, ...]:

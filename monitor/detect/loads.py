@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ACTIVITY = ("sm_active_ratio", "gpu_utilization_ratio", "gr_engine_active_ratio")
 WORK = ("job", "service")
+_SOURCE = {"facility": "gpu"}
 
 @dataclass(frozen=True, slots=True)
 class Loads:
@@ -38,12 +39,12 @@ def find_loads(table: SeriesTable, graph: Graph) -> Loads:
     size = len(table)
     activity = np.full(size, -1, np.int64)
     of_gpu = np.array([kind == "gpu" for kind, _ in table.metrics], bool)[table.metric]
-    activity[of_gpu] = rows.of(ACTIVITY)[table.entity[of_gpu]]
+    activity[of_gpu] = rows.of("gpu", ACTIVITY)[table.entity[of_gpu]]
     source, target = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for number, pair in enumerate(table.metrics):
         if pair in DRIVERS:
             driven = np.flatnonzero(table.metric == number)
-            s, t = _links(driven, pair[0], rows.of(DRIVERS[pair]), table, graph)
+            s, t = _links(driven, pair[0], rows.of(_SOURCE.get(pair[0], pair[0]), DRIVERS[pair]), table, graph)
             source.append(s)
             target.append(t)
     s, t = np.concatenate(source), np.concatenate(target)
@@ -53,7 +54,7 @@ def find_loads(table: SeriesTable, graph: Graph) -> Loads:
 
 
 def _links(driven: Ints, kind: str, driver: Ints, table: SeriesTable, graph: Graph) -> tuple[Ints, Ints]:
-    if kind == "gpu":
+    if kind != "facility":
         found = driver[table.entity[driven]]
         return driven[found >= 0], found[found >= 0]
     pairs = _beneath(table, graph)[table.entity[driven]].tocoo()
@@ -63,17 +64,17 @@ def _links(driven: Ints, kind: str, driver: Ints, table: SeriesTable, graph: Gra
 
 
 class _Rows:
-    """Where an entity's series of a GPU metric stands."""
+    """Where an entity's series of a metric stands."""
 
     def __init__(self, table: SeriesTable) -> None:
         self._table = table
         self._number = {pair: number for number, pair in enumerate(table.metrics)}
 
-    def of(self, metrics: tuple[str, ...]) -> Ints:
-        """For each entity the row of the first of these GPU metrics that it has, -1 for none."""
+    def of(self, kind: str, metrics: tuple[str, ...]) -> Ints:
+        """Return for each entity the row of the first of these metrics that it has, -1 for none."""
         found = np.full(len(self._table.entities), -1, np.int64)
         for metric in reversed(metrics):
-            number = self._number.get(("gpu", metric), -1)
+            number = self._number.get((kind, metric), -1)
             rows = np.flatnonzero(self._table.metric == number)
             found[self._table.entity[rows]] = rows
         return found

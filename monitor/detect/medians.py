@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.reasons import SignalReason
-from monitor.kernels.signals import Key
-from monitor.kernels.watched import Chart, Name, Pages, watched_signals
+from monitor.kernels.baseline import Points
 from monitor.kernels.latch import Bad
-from monitor.kernels.watch import Points, Rows, Watch
+from monitor.kernels.signals import Key
+from monitor.kernels.watch import Rows, Watch
+from monitor.kernels.watched import Chart, Name, Pages, watched_signals
+from monitor.reasons import SignalReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.config.settings import Settings
     from monitor.detect.layout import Layout
-    from monitor.kernels.signals import Standing
     from monitor.kernels.baseline import Learning
+    from monitor.kernels.signals import Standing
     from monitor.types import Floats, Panel, Signal
 
 FAMILIES = frozenset({"heat", "air", "coolant_heat", "coolant_flow"})
@@ -71,7 +72,7 @@ class Medians:
         seen = self._watch.step(self._rows, Points(panel.end, x, ts, gaps, np.ones(n, np.int64)))
         chart = Chart(x, seen.offset, seen.sigma, self._settings.chart_sigmas)
         pages = Pages(self._settings.page_budget_per_30d, np.full(n, n), gaps, np.ones(n, bool))
-        return watched_signals(self._watch.latch, chart, pages, self._name, standing)
+        return watched_signals(self._watch.latch, np.arange(n), chart, pages, self._name, standing)
 
     def _name(self, row: int) -> Name:
         regime, group = divmod(row, len(self._names))

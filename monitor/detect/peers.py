@@ -42,7 +42,8 @@ class Peers:
         """Take a new layout; series i is now `moved[i]`."""
         self._state.resize(moved, len(layout.pool))
         groups = len(layout.groups)
-        compared = np.where(layout.counts | layout.facts_only, -1, layout.group)
+        compared = np.full(len(layout.pool), -1, np.int64)
+        compared[layout.charted] = layout.group[layout.charted]
         self._busy = GroupedMedian(compared, groups)
         self._idle = GroupedMedian(np.where(layout.activity >= 0, compared, -1), groups)
 

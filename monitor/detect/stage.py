@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.detect.counts import Counts
+from monitor.detect.counts import Counters, Counts
 from monitor.detect.drivers import SETTLE_MS, Drivers, driver_mean
 from monitor.detect.facts import Facts
 from monitor.detect.held import Held
 from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
 from monitor.detect.peers import Peers, of_group
-from monitor.reasons import SignalReason
-from monitor.kernels.signals import Key, Standing, limits
-from monitor.kernels.watched import Chart, Name, Pages, watched_signals
-from monitor.kernels.baseline import Learning
-from monitor.kernels.budget import page_level
-from monitor.kernels.evidence import K, Scored
+from monitor.kernels.baseline import Learning, Points
+from monitor.kernels.evidence import K
 from monitor.kernels.latch import Bad
-from monitor.kernels.watch import Points, Rows, Watch, Watched
+from monitor.kernels.signals import Key, Standing, limits
+from monitor.kernels.watch import Rows, Watch, Watched
+from monitor.kernels.watched import Chart, Name, Pages, watched_signals
+from monitor.reasons import SignalReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,19 +93,21 @@ class DetectStage:
         old, layout = self._layout, lay_out(table, graph, self._catalog, self._settings.min_peers)
         pools = _renumber(old.pools if old else [], layout.pools)
         fits = _renumber(old.fits if old else [], layout.fits)
-        self._counts.resize(_places(old, layout, moved), int(layout.counts.sum()), pools, len(layout.pools))
+        charted = _carry(old.charted if old else None, layout.charted, moved)
+        counts = _carry(old.counts if old else None, layout.counts, moved)
         self._held.resize(moved, len(table))
         self._drivers.resize(layout.driven, moved, fits, len(layout.fits))
         self._peers.resize(layout, moved)
         self._facts.resize(table, moved)
-        self._watch.resize(moved, len(table), pools, len(layout.pools))
+        self._counts.resize(counts, len(layout.counts), pools, len(layout.pools))
+        self._watch.resize(charted, len(layout.charted), pools, len(layout.pools))
         self._medians.resize(layout)
         if old is not None:
-            self._watch.restart(_changed_company(old, layout, moved))
+            self._watch.restart(_changed_company(old, layout, moved)[layout.charted])
         judged = np.zeros(len(table), bool)
         judged[moved] = self._judged
-        self._judged, self._layout = judged, layout
-        self._members, self._pages = _members(layout), layout.by_metric(lambda m: m.kind in PAGING)
+        self._judged, self._layout, self._members = judged, layout, _members(layout)
+        self._may_page = layout.by_metric(lambda m: m.kind in PAGING)
 
     def step(self, panel: Panel, table: SeriesTable) -> DetectResult:
         """Take one round of a tick. The table must be the one last given to `reindex`."""
@@ -116,21 +117,37 @@ class DetectStage:
         load = self._load(panel, held, gap, layout)
         regime, settled = self._peers.regimes(panel.end, held, layout)
         medians = self._peers.medians(held - load, regime, layout, self._settings.min_peers)
-        common = np.where(layout.lone, 0.0, of_group(medians, regime, layout))
-        compared = settled & ~layout.counts & ~layout.facts_only
-        r = np.where(compared, panel.x - load - common, np.nan)
-        points = Points(panel.end, r, panel.ts, self._held.rhythm, regime)
-        seen = self._watch.step(self._watched_rows(held, layout), points, self._counted(panel, gap, layout))
+        common = load + np.where(layout.lone, 0.0, of_group(medians, regime, layout))
+        points = Points(
+            panel.end, np.where(settled, panel.x - common, np.nan), panel.ts, self._held.rhythm, regime
+        )
+        seen = self._watch.step(self._watched_rows(held, layout), _some(points, layout.charted))
+        counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, common[self._facts.rows])
-        self._judged = seen.judged | (self._judged & np.isnan(panel.x) & np.isfinite(held))
-        chart = Chart(panel.x, load + common + seen.offset, seen.sigma, self._settings.chart_sigmas)
+        self._judged &= np.isnan(panel.x) & np.isfinite(held)
+        self._judged[layout.charted] |= seen.judged
+        self._judged[layout.counts] |= counted
+        chart = self._chart(panel, common, seen, layout)
         signals = self._signals(chart, table, layout)
         signals += self._medians.step(panel, medians, self._group_rhythm(layout), self._standing)
-        company = np.where(layout.lone, -1, layout.group * 2 + regime)
-        return self._result(panel.end, signals, seen, company, chart)
+        standing, raised, cleared = self._standing.replace(signals)
+        lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
+        return DetectResult(
+            end=panel.end,
+            signals=standing,
+            raised=raised,
+            cleared=cleared,
+            judged=self._judged.copy(),
+            z=_whole(seen.z, layout.charted, len(held)),
+            company=np.where(layout.lone, -1, layout.group * 2 + regime),
+            rhythm=points.rhythm,
+            expected=chart.expected,
+            lower=lower,
+            upper=upper,
+        )
 
     def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> Floats:
-        """The part of each series that its load explains; 0 without a driver, NaN while that is learnt."""
+        """Return what of each series its load explains: 0 without a driver, NaN while that is learnt."""
         rows = layout.driven
         load = np.zeros(len(held))
         u = driver_mean(layout.weights, held)
@@ -138,62 +155,62 @@ class DetectStage:
         if changed.any():
             begin_anew = np.zeros(len(held), bool)
             begin_anew[rows[changed[layout.fit]]] = True
-            self._watch.restart(begin_anew, credit_ms=SETTLE_MS)
+            self._watch.restart(begin_anew[layout.charted], credit_ms=SETTLE_MS)
         return load
 
     def _watched_rows(self, held: Floats, layout: Layout) -> Rows:
+        rows = layout.charted
+        lone = layout.lone[rows]
         return Rows(
-            layout.pool,
-            layout.lone,
-            Bad(layout.up, layout.down),
-            np.maximum(layout.floor, RELATIVE_FLOOR * np.abs(np.nan_to_num(held))),
-            self._settings.raise_nats + np.where(layout.lone, 0.0, np.log(K)),
-            self._settings.clear_nats,
+            pool=layout.pool[rows],
+            lone=lone,
+            bad=Bad(layout.up[rows], layout.down[rows]),
+            floor=np.maximum(layout.floor[rows], RELATIVE_FLOOR * np.abs(np.nan_to_num(held[rows]))),
+            raise_level=self._settings.raise_nats + np.where(lone, 0.0, np.log(K)),
+            clear_level=self._settings.clear_nats,
         )
 
-    def _counted(self, panel: Panel, gap: Ints, layout: Layout) -> Scored:
-        rows = np.flatnonzero(layout.counts)
-        train = ~self._watch.latch.on[rows]
-        some = self._counts.step(panel.x[rows], gap[rows], layout.pool[rows], train)
-        whole = Scored(
-            *(np.zeros((K, len(panel.x)), part.dtype) for part in (some.up, some.down, some.fresh))
+    def _count(self, panel: Panel, gap: Ints, points: Points, layout: Layout) -> Bools:
+        rows, settings = layout.counts, self._settings
+        counters = Counters(
+            layout.pool[rows], self._watch.learning, settings.raise_nats + float(np.log(K)), settings.clear_nats
         )
-        for all_, part in ((whole.up, some.up), (whole.fresh, some.fresh)):
-            all_[:, rows] = part
-        return whole
+        rates = Points(panel.end, panel.x[rows], panel.ts[rows], points.rhythm[rows], points.regime[rows])
+        return self._counts.step(counters, rates, gap[rows])
 
     def _group_rhythm(self, layout: Layout) -> Floats:
-        """The rhythm of each group's members, the slowest."""
+        """Return the rhythm of each group: that of its slowest member."""
         rhythm = np.zeros(len(layout.groups))
         rows = np.flatnonzero(~layout.lone)
         np.maximum.at(rhythm, layout.group[rows], self._held.rhythm[rows])
         return rhythm
 
+    def _chart(self, panel: Panel, common: Floats, seen: Watched, layout: Layout) -> Chart:
+        expected = common + _whole(seen.offset, layout.charted, len(common))
+        sigma = _whole(seen.sigma, layout.charted, len(common))
+        return Chart(panel.x, expected, sigma, self._settings.chart_sigmas)
+
     def _signals(self, chart: Chart, table: SeriesTable, layout: Layout) -> list[Signal]:
         def name(row: int) -> Name:
             key = table.keys[row]
             metric = layout.metric_of[table.metric[row]]
-            detector = "counts" if layout.counts[row] else "past" if layout.lone[row] else "peers"
+            detector = "past" if layout.lone[row] else "peers"
             return Name(Key(key.entity, key.metric, detector), metric.family, _REASONS[detector].__getitem__)
 
-        budget, rhythm = self._settings.page_budget_per_30d, self._held.rhythm
-        pages = Pages(budget, self._members, rhythm, self._pages)
-        signals = watched_signals(self._watch.latch, chart, pages, name, self._standing)
-        on = np.flatnonzero(self._facts.on)
-        rows = self._facts.rows[on]
-        level = page_level(budget, self._members[rows], np.maximum(rhythm[rows], self._settings.tick_ms), K)
+        def counter(row: int) -> Name:
+            key = table.keys[row]
+            metric = layout.metric_of[table.metric[row]]
+            return Name(Key(key.entity, key.metric, "counts"), metric.family, _REASONS["counts"].__getitem__)
+
+        pages = Pages(self._settings.page_budget_per_30d, self._members, self._held.rhythm, self._may_page)
+        signals = watched_signals(self._watch.latch, layout.charted, chart, pages, name, self._standing)
+        signals += watched_signals(self._counts.latch, layout.counts, chart, pages, counter, self._standing)
+        positions = np.flatnonzero(self._facts.on)
+        level = pages.level(self._facts.rows[positions])
         floor = self._settings.raise_nats
         return signals + [
-            self._facts.signal(p, table, floor, float(a)) for p, a in zip(on.tolist(), level, strict=True)
+            self._facts.signal(p, table, floor, float(a)) for p, a in zip(positions.tolist(), level, strict=True)
         ]
-
-    def _result(self, end: int, signals: list[Signal], seen: Watched, company: Ints, chart: Chart) -> DetectResult:
-        standing, raised, cleared = self._standing.replace(signals)
-        lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
-        return DetectResult(
-            end, standing, raised, cleared, self._judged, seen.z, company, self._held.rhythm,
-            chart.expected, lower, upper,
-        )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
         """Return all state as arrays, numbers and lists."""
@@ -223,12 +240,24 @@ def _renumber(old: list[tuple[str, ...]], new: list[tuple[str, ...]]) -> Ints:
     return np.array([place.get(name, -1) for name in old], np.int64)
 
 
-def _places(old: Layout | None, new: Layout, moved: Ints) -> Ints:
-    """Where each old counter stands among the new counters."""
+def _carry(old: Ints | None, new: Ints, moved: Ints) -> Ints:
+    """Return where each of some old rows stands among the new ones of that sort, -1 for gone."""
     if old is None:
         return np.empty(0, np.int64)
-    place = np.cumsum(new.counts) - 1
-    return place[moved[np.flatnonzero(old.counts)]]
+    place = np.full(int(max(new.max(initial=-1), moved.max(initial=-1))) + 1, -1, np.int64)
+    place[new] = np.arange(len(new))
+    return place[moved[old]]
+
+
+def _some(points: Points, rows: Ints) -> Points:
+    return Points(points.end, points.r[rows], points.ts[rows], points.rhythm[rows], points.regime[rows])
+
+
+def _whole(values: Floats, rows: Ints, size: int) -> Floats:
+    """Return values of some rows as a column over all, NaN elsewhere."""
+    whole = np.full(size, np.nan)
+    whole[rows] = values
+    return whole
 
 
 def _changed_company(old: Layout, new: Layout, moved: Ints) -> Bools:

@@ -3,8 +3,8 @@
 A partition says which of its sources are overdue. Whether that is their silence or ours only the whole site
 can tell: an overdue source is silent once the others were heard for one and a half of its rhythms after its
 last frame; when nobody at all was heard for twice as long as the most frequent source may be quiet (a minute
-at least), we are blind, and nobody is called silent for it. After blindness everyone gets their patience
-anew.
+at least), we are blind, and nobody is called silent for it. We see again at the second tick with frames, since a lone one may be a
+stray, and everyone then gets their patience anew.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Absence:
         self._patience = 0
         self._blind_since = 0
         self._resumed = 0
+        self._glimpse = 0
         self._end = 0
         self._pending: dict[SourceKey, Silence] = {}
         self._silent: set[SourceKey] = set()
@@ -66,11 +67,14 @@ class Absence:
         if judge and self._patience and not self.blind and end >= self._blind_at():
             self._blind_since = self._heard
             blindness.append(Blindness(self._heard, "blind"))
-        confirmed = self._confirm(end) if judge else []
+        confirmed = self._confirm(end) if judge and not self.blind else []
         return sorted(back + confirmed), blindness
 
     def _see_again(self, heard: int, end: int) -> list[Blindness]:
         if not self.blind or heard <= self._heard:
+            return []
+        glimpsed, self._glimpse = self._glimpse, end
+        if end - glimpsed > 2 * self._patience:
             return []
         self._blind_since, self._resumed = 0, max(heard, end - self._tick_ms)
         return [Blindness(end, "sighted")]
@@ -122,7 +126,8 @@ class Absence:
         """Return the whole state."""
         return {
             "heard": self._heard, "patience": self._patience, "blind_since": self._blind_since,
-            "resumed": self._resumed, "end": self._end, "pending": sorted(self._pending.values()),
+            "resumed": self._resumed,
+            "glimpse": self._glimpse, "end": self._end, "pending": sorted(self._pending.values()),
             "silent": sorted(self._silent),
         }  # fmt: skip
 
@@ -132,7 +137,7 @@ class Absence:
         absence = cls(tick_ms)
         absence._heard, absence._patience = state["heard"], state["patience"]
         absence._blind_since, absence._resumed = state["blind_since"], state["resumed"]
-        absence._end = state["end"]
+        absence._end, absence._glimpse = state["end"], state["glimpse"]
         pending = msgspec.convert(state["pending"], list[Silence])
         absence._pending = {(s.kind, s.entity): s for s in pending}
         absence._silent = {(kind, entity) for kind, entity in state["silent"]}

@@ -2,8 +2,9 @@
 
 A file can look ahead. The clock at line i is the running maximum of the median stamp over the lines
 i - 500 .. i + 500, the window shrinking evenly at both ends; over the first 64 lines it is the least of the
-medians still to come, so a first line from another year does not set it. Holes, bursts, wrong clocks and
-lone slow series need no rule of their own.
+medians still to come, so a first line from another year does not set it. Holes, bursts and lone slow series
+need no rule of their own. Stamps of a source that is minutes off are set right before they count in the
+median: where the recording jumps over a hole, the clock would pass through them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 HALF_WINDOW = 500
 HEAD = 64
+OFF_MS = 120_000
+"""A source whose stamps are this far from the clock, on average over its last lines, is off by that much."""
+
+LEAD_GAIN = 0.2
 
 Payload = TypeVar("Payload")
 
@@ -31,17 +36,19 @@ class ReaderClock(Generic[Payload]):
     """
 
     def __init__(self) -> None:
-        self._stamps: deque[int] = deque()  # the window's, oldest first
+        self._stamps: deque[int] = deque()  # the window's, set right, oldest first
         self._sorted: list[int] = []
-        self._ahead: deque[tuple[int, Payload]] = deque()  # read, not in the window yet
-        self._waiting: deque[Payload] = deque()  # in the window, their clock not told yet
+        self._ahead: deque[tuple[int, str, Payload]] = deque()  # read, not in the window yet
+        self._waiting: deque[tuple[int, str, Payload]] = deque()  # in the window, their clock not told yet
         self._head: list[tuple[int, Payload]] = []  # the first medians, held back
+        self._kept: deque[int] = deque()  # of lines that were in the window when the state was kept
+        self._lead: dict[str, float] = {}  # by source: how far its stamps are ahead of the clock
         self._told = 0  # payloads whose median is known
         self._now: int | None = None
 
-    def push(self, stamp: int, payload: Payload) -> Iterator[tuple[int, Payload]]:
-        """Take one line; return those whose clock is now known."""
-        self._ahead.append((stamp, payload))
+    def push(self, stamp: int, payload: Payload, source: str = "") -> Iterator[tuple[int, Payload]]:
+        """Take one line of a source; return those whose clock is now known."""
+        self._ahead.append((stamp, source, payload))
         while self._can_advance():
             yield from self._advance(shrink=False)
 
@@ -59,16 +66,30 @@ class ReaderClock(Generic[Payload]):
     def _advance(self, *, shrink: bool) -> Iterator[tuple[int, Payload]]:
         half = min(self._told, HALF_WINDOW)
         while self._ahead and len(self._waiting) <= half:
-            stamp, payload = self._ahead.popleft()
-            self._waiting.append(payload)
-            self._stamps.append(stamp)
-            insort(self._sorted, stamp)
+            line = self._ahead.popleft()
+            self._waiting.append(line)
+            self._let_in(line[0], line[1])
         half = min(half, len(self._waiting) - 1) if shrink else half
         while len(self._stamps) - len(self._waiting) > half:
             del self._sorted[bisect_left(self._sorted, self._stamps.popleft())]
-        median = self._sorted[len(self._sorted) // 2]
         self._told += 1
-        yield from self._tell(median, self._waiting.popleft())
+        stamp, source, payload = self._waiting.popleft()
+        median = self._sorted[len(self._sorted) // 2]
+        self._learn(source, stamp - median)
+        yield from self._tell(median, payload)
+
+    def _let_in(self, stamp: int, source: str) -> None:
+        """Let a stamp into the window, set right by what its source is off."""
+        lead = self._lead.get(source, 0.0)
+        right = stamp if abs(lead) <= OFF_MS else stamp - round(lead)
+        if self._kept:
+            right = self._kept.popleft()
+        self._stamps.append(right)
+        insort(self._sorted, right)
+
+    def _learn(self, source: str, lead: int) -> None:
+        known = self._lead.get(source, 0.0)
+        self._lead[source] = known + LEAD_GAIN * (lead - known)
 
     def _tell(self, median: int, payload: Payload) -> Iterator[tuple[int, Payload]]:
         if self._now is None:
@@ -97,7 +118,13 @@ class ReaderClock(Generic[Payload]):
     def to_state(self) -> dict[str, object]:
         """Return what a clock needs to go on with the line after the last one told."""
         past = len(self._stamps) - len(self._waiting)
-        return {"past": list(self._stamps)[:past], "told": self._told, "now": self._now}
+        return {
+            "past": list(self._stamps)[:past],
+            "ahead": [*list(self._stamps)[past:], *self._kept],
+            "told": self._told,
+            "now": self._now,
+            "lead": dict(self._lead),
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, object]) -> ReaderClock[Payload]:
@@ -106,6 +133,8 @@ class ReaderClock(Generic[Payload]):
         past: list[int] = state["past"]  # type: ignore[assignment]
         clock._stamps = deque(past)
         clock._sorted = sorted(past)
+        clock._kept = deque(state["ahead"])  # type: ignore[call-overload]
+        clock._lead = dict(state["lead"])  # type: ignore[call-overload]
         clock._told = state["told"]  # type: ignore[assignment]
         clock._now = state["now"]  # type: ignore[assignment]
         return clock

@@ -1,7 +1,7 @@
 """Sources whose frames keep coming late: a wrong clock, or a slow way here.
 
 Event time is cut into half hours. A source is off in one when at least four frames came late that were new
-(their ts above all it sent before) and none came in time; it is well again after one with frames in time and
+(their ts above all it sent before) and none came in time; it is well again after one with four in time and
 none late. Half an hour makes the judgement the same however lines are moved within the lateness; a backlog
 flushed at once, or a replayed duplicate, is no such sign.
 """
@@ -70,7 +70,7 @@ class LateSources:
         if off and not count.off:
             count.off = True
             return [Lag(source, kind, period, round(delays / late / MINUTE) * MINUTE, "late")]
-        if count.off and in_time and not late:
+        if count.off and in_time >= ENOUGH and not late:
             count.off = False
             return [Lag(source, kind, period, 0, "in_time")]
         return []

@@ -63,6 +63,7 @@ class Partition:
         if placed.timing is Timing.LATE and not slow:
             self._accept_late(body, placed)
             return None
+        self._presence.note_lead(body.kind, body.source, body.ts - placed.arrival)
         held = self._hold(body, line)
         if slow and self._seen.is_repeat(body.kind, body.source, body.ts, held):
             self.quality[Quality.DUPLICATE] += 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Ints
 
 NOBODY = -1
+LEAD_GAIN = 0.1
 
 
 class Presence:
@@ -31,6 +32,7 @@ class Presence:
         self.numbers: dict[tuple[str, str], int] = {}
         self.keys: list[tuple[str, str]] = []
         self.heard = 0
+        self._lead: dict[tuple[str, str], float] = {}
         self._back: list[Silence] = []
         self.items: list[tuple[str, str]] = []  # (kind, entity), by the numbers of the series book
         self.item_rhythms = Rhythms(tick_ms)
@@ -54,6 +56,11 @@ class Presence:
         if number != NOBODY:
             self.rhythms.alive[number] = max(ts, int(self.rhythms.alive[number]))
 
+    def note_lead(self, kind: str, source: str, lead_ms: int) -> None:
+        """Learn how far a source's clock is ahead of the time at which its frames are taken in."""
+        known = self._lead.get((kind, source), 0.0)
+        self._lead[kind, source] = known + LEAD_GAIN * (lead_ms - known)
+
     def hear(self, end: int, keys: list[FrameKey]) -> Ints:
         """Take the frames of a closing tick, in canonical order; return the numbers of their sources."""
         who = np.array([self._meet(kind, source) for kind, source, _ in keys], np.int64)
@@ -61,7 +68,8 @@ class Presence:
         self._note_back(end, who, ts)
         for first in rounds(who):
             self.rhythms.hear(who[first], ts[first])
-        self.heard = max(self.heard, int(ts.max(initial=0)))
+        lead = [max(0.0, self._lead.get((kind, source), 0.0)) for kind, source, _ in keys]
+        self.heard = max(self.heard, int((ts - np.array(lead, np.float64)).max(initial=0)))
         return who
 
     def see(self, items: Ints, owners: Ints, ts: Ints, book: SeriesBook) -> None:
@@ -145,6 +153,7 @@ class Presence:
         items = np.array(of_owner.get(number, []), np.int64)
         return {
             "key": list(key),
+            "lead": self._lead.get(key, 0.0),
             "rhythm": self.rhythms.rows(np.array([number])),
             "items": [self.items[item][1] for item in items.tolist()],
             "item_rhythms": self.item_rhythms.rows(items),
@@ -155,6 +164,7 @@ class Presence:
         """Take back one source of what `to_state` gave."""
         kind, source = state["key"]
         number = self._meet(kind, source)
+        self._lead[kind, source] = state["lead"]
         self.rhythms.set_rows(np.array([number]), state["rhythm"])
         items = np.array([book.meet_entity(kind, entity) for entity in state["items"]], np.int64)
         self.items = book.entity_keys

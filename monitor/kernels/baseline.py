@@ -39,6 +39,26 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True)
+class Points:
+    """One round: residuals r (NaN = none) at ts, the rhythm of each row in ms, its regime (0 or 1)."""
+
+    end: int
+    r: Floats
+    ts: Ints
+    rhythm: Floats
+    regime: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    points: Points
+    d: Floats
+    sigma: Floats
+    gap: Floats
+    lone: Bools
+
+
+@dataclass(frozen=True, slots=True)
 class Levelled:
     """What a step of the baseline says; all of shape (n,).
 
@@ -87,60 +107,65 @@ class Baseline:
         """How many bytes the levels take."""
         return self._columns.nbytes
 
-    def step(
-        self, r: Floats, ts: Ints, rhythm: Floats, regime: Ints, lone: Bools, train: Bools, floor: Floats
-    ) -> Levelled:
-        """Return the deviations of the points r (NaN = none), then learn from those where `train`.
+    def step(self, points: Points, lone: Bools, train: Bools, floor: Floats) -> Levelled:
+        """Return the deviations of the points, then learn from those where `train`.
 
-        rhythm: the usual gap between points, ms. lone: rows judged by their recent past. floor: the least
-        spread (what a constant row, or one in coarse steps, has).
+        lone: rows without peers. floor: the least spread (what a constant row, or one in coarse steps, has).
         """
-        row = np.arange(len(r))
-        offset = self._columns["offset"][regime, row].astype(np.float64)
-        points = self._columns["points"][regime, row].astype(np.int64)
-        learnt = self._columns["learnt"][regime, row].astype(np.int64)
-        sigma = np.maximum(HALF_NORMAL * self._columns["spread"], floor)
-        d = np.where(points > 0, r - offset, 0.0)
-        from_long = r - self._columns["long"]
-        settled = learnt >= self.learning.cycles_ms
-        d = np.where(lone, np.where(settled, from_long, _outside(d, from_long)), d)
+        r, columns = points.r, self._columns
+        at = (points.regime, np.arange(len(r)))
+        offset = columns["offset"][at].astype(np.float64)
+        support = columns["points"][at].astype(np.int64)
+        learnt = columns["learnt"][at].astype(np.int64)
+        sigma = np.maximum(HALF_NORMAL * columns["spread"], floor)
+        d = r - offset
+        alone = np.flatnonzero(lone)
+        d[alone] = self._lone(d[alone], r[alone], learnt[alone], alone)
         present = np.isfinite(r)
+        gap = self._gaps(points, present)
+        young = (learnt < self.learning.freeze_ms) | (support < self.learning.points)
+        self._learn(np.flatnonzero(present & train & (young | lone)), _Round(points, d, sigma, gap, lone))
+        return Levelled(np.where(support > 0, d, np.where(present, 0.0, np.nan)), sigma, offset, support, learnt)
+
+    def _lone(self, from_recent: Floats, r: Floats, learnt: Ints, rows: Ints) -> Floats:
+        from_long = r - self._columns["long"][rows]
+        settled = learnt >= self.learning.cycles_ms
+        return np.where(settled, from_long, _outside(from_recent, from_long))
+
+    def _gaps(self, points: Points, present: Bools) -> Floats:
         last = self._columns["last"]
-        gap = np.where(last >= 0, np.minimum(ts - last, 2 * rhythm), 0)
-        last[present] = ts[present]
-        open_ = lone | (learnt < self.learning.freeze_ms) | (points < self.learning.points)
-        self._learn(np.flatnonzero(present & train & open_), r, d, sigma, gap, regime, lone)
-        return Levelled(np.where(present, d, np.nan), sigma, offset, points, learnt)
+        gap = np.where(last >= 0, np.minimum(points.ts - last, 2 * points.rhythm), 0.0)
+        np.copyto(last, points.ts, where=present)
+        return gap
 
-    def _learn(
-        self, rows: Ints, r: Floats, d: Floats, sigma: Floats, gap: Floats, regime: Ints, lone: Bools
-    ) -> None:
-        at = (regime[rows], rows)
-        k = self._columns["points"][at] + 1
-        few = k <= 10
-        limit = np.where(few, np.inf, 4 * sigma[rows])
-        recent = np.where(lone[rows], gap[rows] / self.learning.recent_ms, 0.0)
-        gain = np.maximum(1.0 / k, recent)
-        away = r[rows] - self._columns["offset"][at]
-        self._columns["offset"][at] += np.where(k == 1, r[rows], gain * np.clip(away, -limit, limit))
-        self._follow_long(rows[lone[rows]], r, gap)
-        self._columns["points"][at] = k
-        learnt = self._columns["learnt"][at] + gap[rows]
-        self._columns["learnt"][at] = np.minimum(learnt, max(self.learning.cycles_ms, self.learning.freeze_ms)).astype(np.int32)
-        size = np.abs(np.where(lone, r - self._columns["long"], d))
-        self._spread(rows[k > 1], size, sigma, gap)
+    def _learn(self, rows: Ints, now: _Round) -> None:
+        if not len(rows):
+            return
+        columns, r = self._columns, now.points.r[rows]
+        at = (now.points.regime[rows], rows)
+        k = columns["points"][at] + 1
+        limit = np.where(k <= 10, np.inf, 4 * now.sigma[rows])
+        recent = np.where(now.lone[rows], now.gap[rows] / self.learning.recent_ms, 0.0)
+        away = r - columns["offset"][at]
+        step = np.where(k == 1, r, np.maximum(1.0 / k, recent) * np.clip(away, -limit, limit))
+        columns["offset"][at] += step.astype(np.float32)
+        columns["points"][at] = k
+        served = max(self.learning.cycles_ms, self.learning.freeze_ms)
+        columns["learnt"][at] = np.minimum(columns["learnt"][at] + now.gap[rows], served).astype(np.int32)
+        self._widen(rows, now, k)
 
-    def _follow_long(self, rows: Ints, r: Floats, gap: Floats) -> None:
-        k = self._columns["spread_points"][rows] + 1
-        gain = np.maximum(1.0 / k, gap[rows] / self.learning.long_ms)
-        self._columns["long"][rows] += (gain * (r[rows] - self._columns["long"][rows])).astype(np.float32)
-
-    def _spread(self, rows: Ints, size: Floats, sigma: Floats, gap: Floats) -> None:
-        k = self._columns["spread_points"][rows] + 1
-        capped = np.where(k <= 10, size[rows], np.minimum(size[rows], 6 * sigma[rows]))
-        gain = np.maximum(1.0 / k, gap[rows] / self.learning.long_ms)
-        self._columns["spread"][rows] += (gain * (capped - self._columns["spread"][rows])).astype(np.float32)
-        self._columns["spread_points"][rows] = k
+    def _widen(self, rows: Ints, now: _Round, points: Ints) -> None:
+        """Learn the spread, and what a lone row's spread is about: its long-run level."""
+        columns, lone = self._columns, now.lone[rows]
+        k = columns["spread_points"][rows] + 1
+        gain = np.maximum(1.0 / k, now.gap[rows] / self.learning.long_ms)
+        from_long = now.points.r[rows] - columns["long"][rows]
+        size = np.abs(np.where(lone, from_long, now.d[rows]))
+        size = np.where(k <= 10, size, np.minimum(size, 6 * now.sigma[rows]))
+        columns["long"][rows] += np.where(lone, gain * from_long, 0.0).astype(np.float32)
+        second = points > 1
+        columns["spread"][rows] += np.where(second, gain * (size - columns["spread"][rows]), 0).astype(np.float32)
+        columns["spread_points"][rows] = np.where(second, k, k - 1)
 
     def credit(self, rows: Bools, ms: int) -> None:
         """Count `ms` as learnt already, where other parameters of the row took that time."""

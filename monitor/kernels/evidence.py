@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 K = len(SCALES)
 CLIP = 10.0
 REFIT_EVERY = 30
+NEAR = 1.0
+"""A mean within one spread of the level is no evidence, and is not looked up."""
 _SPAN = np.array(SCALES, np.float64)
 
 
@@ -94,8 +96,9 @@ class Evidence:
         return Scored(up, down, fresh)
 
     def _score(self, pool: Ints, k: int, t: Floats) -> tuple[Floats, Floats]:
-        cell = (pool * K + k) * 2
-        nats = self._tails.nats(cell + (t < 0), np.abs(t))
+        some = np.flatnonzero(np.abs(t) > NEAR)
+        nats = np.zeros(len(t))
+        nats[some] = self._tails.nats((pool[some] * K + k) * 2 + (t[some] < 0), np.abs(t[some]))
         return np.where(t > 0, nats, 0.0), np.where(t < 0, nats, 0.0)
 
     def _learn(self, pool: Ints, k: int, m: Floats, t: Floats, train: Bools) -> None:

@@ -77,42 +77,48 @@ class Latch:
         levels: (raise level by row, clear level), nats. when: (end of the tick, ts of the points, rhythm).
         """
         raise_level, clear_level = levels
-        up = np.where(bad.up & judged, scored.up, 0.0)
-        down = np.where(bad.down & judged, scored.down, 0.0)
-        standing = self.columns["direction"]
-        nats = np.where(standing > 0, up, np.where(standing < 0, down, np.maximum(up, down)))
-        cleared = self._clear(nats, scored.fresh, clear_level)
-        raised = self._raise(np.maximum(up, down), down > up, raise_level, when)
-        return raised, np.setdiff1d(cleared, raised, assume_unique=True)
+        cleared = self._clear(scored, judged, clear_level)
+        up = np.where(bad.up & judged, scored.up.max(axis=0), 0.0)
+        down = np.where(bad.down & judged, scored.down.max(axis=0), 0.0)
+        rows = np.flatnonzero((np.maximum(up, down) >= raise_level) & ~self.on)
+        self._raise(rows, scored, down[rows] > up[rows], when)
+        return rows, np.setdiff1d(cleared, rows, assume_unique=True)
 
-    def _clear(self, nats: Floats, fresh: Bools, clear_level: float) -> Ints:
-        rows = np.flatnonzero(self.on & fresh[0])
-        held = self.columns["held"]
-        held[:, rows] = np.where(fresh[:, rows], nats[:, rows], held[:, rows])
-        best = held[:, rows].max(axis=0, initial=0)
-        self.columns["score"][rows] = np.maximum(self.columns["score"][rows], best)
-        counts = np.arange(len(SCALES))[:, None] <= self.columns["scale"][rows]
-        calm = (np.where(counts, held[:, rows], 0.0) < clear_level).all(axis=0)
-        self.columns["calm"][rows] = np.where(calm, self.columns["calm"][rows] + 1, 0)
-        done = rows[self.columns["calm"][rows] >= CALM_POINTS]
-        self.columns.restart(_mask(done, len(self.columns)))
+    def _clear(self, scored: Scored, judged: Bools, clear_level: float) -> Ints:
+        rows = np.flatnonzero(self.on & scored.fresh[0] & judged)
+        if not len(rows):
+            return rows
+        columns = self.columns
+        fresh = scored.fresh[:, rows]
+        nats = np.where(columns["direction"][rows] == UP, scored.up[:, rows], scored.down[:, rows])
+        held = np.where(fresh, nats, columns["held"][:, rows])
+        columns["held"][:, rows] = held
+        columns["score"][rows] = np.maximum(columns["score"][rows], held.max(axis=0))
+        counts = np.arange(len(SCALES))[:, None] <= columns["scale"][rows]
+        calm = (np.where(counts, held, 0.0) < clear_level).all(axis=0)
+        columns["calm"][rows] = np.where(calm, columns["calm"][rows] + 1, 0)
+        done = rows[columns["calm"][rows] >= CALM_POINTS]
+        columns.restart(_mask(done, len(columns)))
         return done
 
-    def _raise(
-        self, nats: Floats, downward: Bools, raise_level: Floats, when: tuple[int, Ints, Floats]
-    ) -> Ints:
+    def _raise(self, rows: Ints, scored: Scored, downward: Bools, when: tuple[int, Ints, Floats]) -> None:
+        if not len(rows):
+            return
         end, ts, rhythm = when
-        rows = np.flatnonzero((nats.max(axis=0) >= raise_level) & ~self.on)
-        scale = nats[:, rows].argmax(axis=0)
-        self.columns["direction"][rows] = np.where(downward[scale, rows], DOWN, UP)
-        self.columns["scale"][rows] = scale
-        self.columns["calm"][rows] = 0
+        nats = np.where(downward, scored.down[:, rows], scored.up[:, rows])
+        scale = nats.argmax(axis=0)
         span = (np.array(SCALES)[scale] * rhythm[rows]).astype(np.int64)
-        self.columns["since"][rows] = np.maximum(ts[rows] - span, 0)
-        self.columns["raised_at"][rows] = end
-        self.columns["score"][rows] = nats[scale, rows]
-        self.columns["held"][:, rows] = nats[:, rows]
-        return rows
+        values = {
+            "direction": np.where(downward, DOWN, UP),
+            "scale": scale,
+            "calm": 0,
+            "since": np.maximum(ts[rows] - span, 0),
+            "raised_at": end,
+            "score": nats.max(axis=0),
+        }
+        for name, value in values.items():
+            self.columns[name][rows] = value
+        self.columns["held"][:, rows] = nats
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave."""

@@ -52,22 +52,24 @@ class Rings:
 
         Returns (means, fresh), both (4, n): `fresh` where the mean over a full window has just moved.
         """
+        shape = (len(SCALES), len(present))
+        means, fresh = np.zeros(shape, np.float32), np.zeros(shape, bool)
         rows = np.flatnonzero(present)
-        means = np.zeros((len(SCALES), len(present)), np.float32)
-        fresh = np.zeros((len(SCALES), len(present)), bool)
-        count = self._columns["count"]
-        means[0, rows] = z[rows]
-        fresh[0, rows] = True
-        count[rows] += 1
-        value = means[0, rows]
-        for level, (ring, step) in enumerate(
-            zip(("points", "sixes", "blocks"), SCALES, strict=False), start=1
-        ):
-            self._columns[ring][(count[rows] // step - 1) % _SIX, rows] = value
-            full = count[rows] >= step * _SIX
-            value = self._columns[ring][:, rows].sum(axis=0) / np.float32(_SIX)
-            means[level, rows[full]] = value[full]
-            fresh[level, rows[full]] = True
-            turned = count[rows] % (step * _SIX) == 0
-            rows, value = rows[turned], value[turned]
+        value = z[rows].astype(np.float32)
+        count = self._columns["count"][rows] + 1
+        self._columns["count"][rows] = count
+        means[0, rows], fresh[0, rows] = value, True
+        for level, (name, step) in enumerate(zip(_RINGS, SCALES, strict=False), start=1):
+            ring = self._columns[name]
+            ring[(count // step - 1) % _SIX, rows] = value
+            value = ring[:, rows].sum(axis=0) / np.float32(_SIX)
+            full = count >= step * _SIX
+            means[level, rows[full]], fresh[level, rows[full]] = value[full], True
+            turned = count % (step * _SIX) == 0
+            rows, value, count = rows[turned], value[turned], count[turned]
+            if not len(rows):
+                break
         return means, fresh
+
+
+_RINGS = ("points", "sixes", "blocks")

@@ -14,7 +14,7 @@ from monitor.kernels.latch import Bad, Latch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.kernels.baseline import Levelled
+    from monitor.kernels.baseline import Levelled, Points
     from monitor.types import Bools, Floats, Ints
 
 PRIOR_EVERY = 30
@@ -37,17 +37,6 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.pool)
-
-
-@dataclass(frozen=True, slots=True)
-class Points:
-    """One round: residuals r (NaN = none) at ts, the rhythm of each row in ms, its regime (0 or 1)."""
-
-    end: int
-    r: Floats
-    ts: Ints
-    rhythm: Floats
-    regime: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +92,10 @@ class Watch:
         self._evidence.restart(rows)
         self.latch.columns.restart(rows)
 
-    def step(self, rows: Rows, points: Points, counted: Scored | None = None) -> Watched:
-        """Take one round. `counted` is evidence of another kind, which is judged and latched alike."""
+    def step(self, rows: Rows, points: Points) -> Watched:
+        """Take one round."""
         train = ~self.latch.on
-        level = self._baseline.step(
-            points.r, points.ts, points.rhythm, points.regime, rows.lone, train, rows.floor
-        )
+        level = self._baseline.step(points, rows.lone, train, rows.floor)
         peers_ready = level.learnt_ms >= self.learning.peers_ms
         own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
         known = (level.points > self.learning.points // 3) & (level.sigma > 0)
@@ -116,19 +103,13 @@ class Watch:
         support = np.where(rows.lone, np.inf, level.points)
         scored = self._evidence.step(z, rows.pool, support, train & peers_ready)
         against_peers = peers_ready & ~own & ~rows.lone
-        scored = self._against_peers(scored, z, level, rows, against_peers)
+        self._score_young(scored, z, level, rows, np.flatnonzero(against_peers))
+        _credit_fewer_decisions(scored, np.flatnonzero(rows.lone))
         judged = (own | against_peers) & np.isfinite(points.r)
-        if counted is not None:
-            scored = Scored(scored.up + counted.up, scored.down + counted.down, scored.fresh | counted.fresh)
-            judged |= counted.fresh[0]
-        scored = _fewer_decisions(scored, rows.lone)
         self._measure_levels(rows, level, peers_ready & train)
+        levels = (rows.raise_level, rows.clear_level)
         raised, cleared = self.latch.step(
-            scored,
-            rows.bad,
-            judged,
-            (rows.raise_level, rows.clear_level),
-            (points.end, points.ts, points.rhythm),
+            scored, rows.bad, judged, levels, (points.end, points.ts, points.rhythm)
         )
         self._forget(cleared)
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
@@ -140,18 +121,17 @@ class Watch:
             rows[cleared] = True
             self._evidence.restart(rows)
 
-    def _against_peers(self, scored: Scored, z: Floats, level: Levelled, rows: Rows, who: Bools) -> Scored:
+    def _score_young(self, scored: Scored, z: Floats, level: Levelled, rows: Rows, who: Ints) -> None:
         """Replace the evidence of young rows by that of their level among the pool's."""
-        tau = self._tau[rows.pool]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = (level.offset + np.clip(np.nan_to_num(z), -1, 1) * level.sigma) / np.hypot(tau, level.sigma)
-        usable = who & (tau > 0)
-        up, down = np.where(who, 0.0, scored.up), np.where(who, 0.0, scored.down)
-        up[1, usable] = np.maximum(t[usable], 0)
-        down[1, usable] = np.maximum(-t[usable], 0)
-        fresh = scored.fresh.copy()
-        fresh[1] |= usable & scored.fresh[0]
-        return Scored(up, down, fresh)
+        if not len(who):
+            return
+        tau, sigma = self._tau[rows.pool[who]], level.sigma[who]
+        scored.up[:, who] = scored.down[:, who] = 0.0
+        usable = (tau > 0) & scored.fresh[0, who]
+        shift = level.offset[who] + np.clip(np.nan_to_num(z[who]), -1, 1) * sigma
+        t = np.where(usable, shift / np.where(usable, np.hypot(tau, sigma), 1.0), 0.0)
+        scored.up[1, who], scored.down[1, who] = np.maximum(t, 0), np.maximum(-t, 0)
+        scored.fresh[1, who] |= usable
 
     def _measure_levels(self, rows: Rows, level: Levelled, who: Bools) -> None:
         if self._age % PRIOR_EVERY == 0:
@@ -181,16 +161,15 @@ class Watch:
         self._age = int(state["age"])
 
 
-def _fewer_decisions(scored: Scored, lone: Bools) -> Scored:
+def _credit_fewer_decisions(scored: Scored, lone: Ints) -> None:
     """Credit lone rows at the long scales with the decisions that they do not take.
 
     The means over 36 and 216 points move every 6 and 36 points, so that many fewer decisions share the budget:
     ln 6 and ln 36 nats, in full from 6 nats on. Rows with peers go without: their nulls are good far out.
     """
-    def credited(nats: Floats) -> Floats:
-        return np.where(lone, nats + _RARER * np.clip(nats / 6.0, 0, 1), nats)
-
-    return Scored(credited(scored.up), credited(scored.down), scored.fresh)
+    if len(lone):
+        for nats in (scored.up, scored.down):
+            nats[:, lone] += _RARER * np.clip(nats[:, lone] / 6.0, 0, 1)
 
 
 _RARER = np.log(np.array([[1.0], [1.0], [6.0], [36.0]]))

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.kernels.signals import Key, limits, number
 from monitor.kernels.budget import page_level
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import UP
+from monitor.kernels.signals import Key, limits, number
 from monitor.types import Signal
+from monitor.units import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitor.kernels.signals import Standing
     from monitor.kernels.latch import Latch
+    from monitor.kernels.signals import Standing
     from monitor.types import Bools, Floats, Ints
 
 
@@ -42,7 +43,7 @@ class Pages:
 
     def level(self, rows: Ints) -> Floats:
         """Return the page level of some rows in nats, inf where they may not page."""
-        level = page_level(self.budget, self.members[rows], self.rhythm[rows], K)
+        level = page_level(self.budget, self.members[rows], np.maximum(self.rhythm[rows], SECOND), K)
         return np.where(self.may[rows], level, np.inf)
 
 
@@ -56,30 +57,33 @@ class Name:
 
 
 def watched_signals(
-    latch: Latch, chart: Chart, pages: Pages, name: Callable[[int], Name], standing: Standing
+    latch: Latch, series: Ints, chart: Chart, pages: Pages, name: Callable[[int], Name], standing: Standing
 ) -> list[Signal]:
-    """Return the signals of all latched rows; those without a point this round stay as they were."""
-    rows = np.flatnonzero(latch.on)
+    """Return the signals of all latched rows; those without a point this round stay as they were.
+
+    series: the row of the chart that each row of the latch is about.
+    """
+    latched = np.flatnonzero(latch.on)
+    rows = series[latched]
     lower, upper = limits(chart.expected[rows], chart.sigma[rows], chart.sigmas)
     level = pages.level(rows)
-    signals = []
-    for i, row in enumerate(rows.tolist()):
+    columns, signals = latch.columns, []
+    for i, (at, row) in enumerate(zip(latched.tolist(), rows.tolist(), strict=True)):
         named = name(row)
         before = standing.get(named.key)
         if before is not None and not np.isfinite(chart.x[row]):
             signals.append(before)
             continue
-        columns = latch.columns
-        upward = bool(columns["direction"][row] == UP)
-        score = round(float(columns["score"][row]), 2)
+        upward = bool(columns["direction"][at] == UP)
+        score = round(float(columns["score"][at]), 2)
         signals.append(
             Signal(
                 *named.key,
                 family=named.family,
                 reason=named.reason(upward),
                 direction="up" if upward else "down",
-                since=int(columns["since"][row]),
-                raised_at=int(columns["raised_at"][row]),
+                since=int(columns["since"][at]),
+                raised_at=int(columns["raised_at"][at]),
                 value=number(chart.x[row]),
                 expected=number(chart.expected[row]),
                 lower=number(lower[i]),

@@ -186,7 +186,7 @@ def test_a_change_speaks_for_its_target_and_fades_over_two_hours():
     fault = next(f for f in BOOK.faults if f.name == "service_other")
     log = ChangeLog([Change(0, "service:a", "deployment", "v1", "")])
     onsets = np.array([0, 2 * HOUR, 2 * HOUR, -HOUR])
-    nats, possible = log.nats(fault, ["service:a", "service:a", "service:b", "service:a"], onsets)
+    nats, possible = log.nats(fault, ["service:a", "service:a", "service:b", "service:a"], onsets, onsets)
     assert nats == pytest.approx([4.0, 4.0 / math.e, 0.0, 0.0])
     assert possible.all()
 
@@ -195,7 +195,8 @@ def test_a_kind_that_needs_a_change_exists_only_beside_one():
     """A run that was started or finished on purpose was announced within a quarter of an hour."""
     fault = next(f for f in BOOK.faults if f.needs_change)
     log = ChangeLog([Change(T0, "job:a", "config", "run", "run finished normally")])
-    _, possible = log.nats(fault, ["job:a", "job:a", "job:b"], np.array([T0, T0 + 16 * MINUTE, T0]))
+    onsets = np.array([T0, T0 + 16 * MINUTE, T0])
+    _, possible = log.nats(fault, ["job:a", "job:a", "job:b"], onsets, onsets)
     assert possible.tolist() == [True, False, False]
 
 

@@ -89,11 +89,11 @@ def test_when_everybody_stops_we_are_blind_and_nobody_is_silent() -> None:
     resumed = 7_200_000
     back = [Silence(f"node:{i}", "gpu", resumed, "back", TICK, 30_000) for i in range(4)]
     found, blind = absence.step(resumed, [part(resumed - 1, *back)], judge=True)
-    assert found == []
-    assert [b.state for b in blind] == ["sighted"]
-    found, _ = absence.step(resumed + TICK, [part(resumed + TICK - 1)], judge=True)
+    assert (found, blind) == ([], []), "a lone frame may be a stray"
+    found, blind = absence.step(resumed + TICK, [part(resumed + TICK - 1)], judge=True)
     assert found == [], "everyone has their patience anew"
-    found, _ = absence.step(resumed + 40_000, [part(resumed + 39_000)], judge=True)
+    assert [b.state for b in blind] == ["sighted"]
+    found, _ = absence.step(resumed + 60_000, [part(resumed + 59_000)], judge=True)
     assert [s.entity for s in found] == ["node:4"]
 
 
