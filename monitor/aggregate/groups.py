@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from monitor.kernels.reach import PLANT, beneath, over_table
+from monitor.types import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     )
     members.sort_indices()
     names = [_name(graph, table, int(c)) for c in codes[big]]
-    pool_names = [(graph.kinds[int(c) // len(table.metrics)], *name[1:]) for c, name in zip(codes[big], names, strict=True)]
+    pool_names: list[tuple[str, ...]] = [(kind_of(name[0]), *name[1:]) for name in names]
     pools = sorted(set(pool_names))
     number = {name: k for k, name in enumerate(pools)}
     return Groups(names, members, pools, np.array([number[name] for name in pool_names], np.int64))

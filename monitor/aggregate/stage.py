@@ -27,14 +27,19 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints, Panel, Signal
 
     class Residuals(Protocol):
-        """What is asked of the stage before: standardised residuals and rhythms of S series."""
+        """What is asked of the stage before, of S series."""
 
         @property
-        def z(self) -> Floats: ...
+        def z(self) -> Floats:
+            """Standardised residuals, NaN for none."""
+
         @property
-        def company(self) -> Ints: ...
+        def company(self) -> Ints:
+            """Who was compared with whom, -1 for nobody."""
+
         @property
-        def rhythm(self) -> Floats: ...
+        def rhythm(self) -> Floats:
+            """The usual gap between points, ms."""
 
 
 MEMBER_CLIP = 3.0
@@ -61,11 +66,11 @@ class AggregateResult:
 class AggregateStage:
     """Groups of the hierarchy (node, rack, row, CDU, PDU, chiller, job, switch) as series of their own.
 
-    The statistic is the mean of the members' standardised residuals, each clipped at +-3 and less the mean of
-    all it was compared with, over the members whose last point still counts; half of them at least. It has its own level, and its own null at each
-    scale, pooled over the groups of a kind: what members have in common, and how much, is measured there,
-    never computed from theirs (their evidence must not be added). A group has a point once in its
-    members' rhythm, so that slow members are all in it.
+    The statistic is the mean of the members' standardised residuals, each clipped at +-3 and less the mean
+    of all it was compared with, over the members whose last point still counts; half of them at least. It
+    has its own level, and its own null at each scale, pooled over the groups of a kind: what members have in
+    common, and how much, is measured there, never computed from their evidence, which must not be added. A
+    group has a point once in its members' rhythm, so that slow members are all in it.
     """
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
@@ -76,7 +81,9 @@ class AggregateStage:
         )  # fmt: skip
         self._watch = Watch(learning)
         self._standing = Standing()
-        self._series = Columns({"z": Column("f4", np.nan), "end": Column("i8", -1), "company": Column("i4", -1)})
+        self._series = Columns(
+            {"z": Column("f4", np.nan), "end": Column("i8", -1), "company": Column("i4", -1)}
+        )
         self._group = Columns({"end": Column("i8", -1), "judged": Column("i1", 0)})
         self._groups: Groups | None = None
         self._rows: Rows | None = None
@@ -105,7 +112,8 @@ class AggregateStage:
     def step(self, panel: Panel, residuals: Residuals, table: Table) -> AggregateResult:
         """Take the residuals of a round."""
         groups, rows = self._groups, self._rows
-        assert groups is not None and rows is not None, "reindex comes first"
+        assert groups is not None, "reindex comes first"
+        assert rows is not None
         del table
         mean, rhythm = self._means(panel.end, residuals, groups)
         due = np.isfinite(mean) & (panel.end - self._group["end"] >= 0.99 * rhythm)
@@ -113,10 +121,13 @@ class AggregateStage:
         r = np.where(due, mean, np.nan)
         ts = np.where(due, panel.end, -1)
         seen = self._watch.step(rows, Points(panel.end, r, ts, rhythm, np.ones(len(r), np.int64)))
-        self._group["judged"] = np.where(due, seen.judged, self._group["judged"] & np.isfinite(mean)).astype(np.int8)
+        before = (self._group["judged"] > 0) & np.isfinite(mean)
+        self._group["judged"] = np.where(due, seen.judged, before).astype(np.int8)
         chart = Chart(r, seen.offset, seen.sigma, self._settings.chart_sigmas)
         pages = Pages(self._settings.page_budget_per_30d, self._hypotheses, rhythm, np.ones(len(r), bool))
-        signals = watched_signals(self._watch.latch, np.arange(len(r)), chart, pages, self._name, self._standing)
+        signals = watched_signals(
+            self._watch.latch, np.arange(len(r)), chart, pages, self._name, self._standing
+        )
         standing, raised, cleared = self._standing.replace(signals)
         return AggregateResult(
             panel.end, standing, raised, cleared, self._group["judged"] > 0, groups.names, mean
@@ -130,7 +141,8 @@ class AggregateStage:
         self._series["company"][new] = residuals.company[new]
         age = end - self._series["end"]
         counts = (self._series["end"] >= 0) & (age <= self._settings.hold_rhythms * residuals.rhythm)
-        z = np.where(counts, self._series["z"] - _common(self._series["z"], self._series["company"], counts), 0.0)
+        common = _common(self._series["z"], self._series["company"], counts)
+        z = np.where(counts, self._series["z"] - common, 0.0)
         present = groups.members @ counts.astype(np.float64)
         size = np.diff(groups.members.indptr)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -186,4 +198,3 @@ def _common(z: Floats, company: Ints, counts: Bools) -> Floats:
     common = np.zeros(len(z))
     common[rows] = (total / np.maximum(size, 1))[company[rows]]
     return common
-

@@ -41,6 +41,7 @@ class CaseBook:
         self._closed: dict[str, Closed] = {}
         self._mutes: dict[str, int] = {}
         self._doubted = False
+        self._aside: set[tuple[str, str]] = set()
 
     @property
     def idle(self) -> bool:
@@ -78,14 +79,9 @@ class CaseBook:
                 self._continue(before[continued[k]], explanation, tick)
             elif waning := _waning(explanation, before):
                 fed.update(case.id for case in waning)
-            elif not believed(explanation, tick.now):
-                self._doubted = True
-            elif explanation.fault.pages != "none":
-                self._begin(explanation, tick)
             else:
-                tick.decisions.append(
-                    Decision(tick.now, "", explanation.entity, PageReason.EXPLAINED, explanation.fault.name)
-                )
+                self._consider(explanation, tick)
+        self._aside = tick.aside
         for number in sorted(gone):
             self._merge(before[number], before[matches.merged[number]], tick)
         for number, case in enumerate(before):
@@ -93,6 +89,25 @@ class CaseBook:
                 self._rest(case, tick)
         self._open = [c for c in self._open if c.merged_into is None and c.id not in tick.finished]
         return CorrelateResult(tuple(tick.lines), tuple(tick.decisions), self._wake(tick.now))
+
+    def _consider(self, explanation: Explanation, tick: _Tick) -> None:
+        """Open an incident, or say why what was found is none."""
+        unsure = explanation.confidence < self._rules.confidence and not page_evidence(explanation)
+        if not believed(explanation, tick.now):
+            self._doubted = True
+        elif explanation.fault.pages == "none":
+            self._set_aside(explanation, PageReason.EXPLAINED, explanation.fault.name, tick)
+        elif unsure:
+            detail = f"{explanation.fault.name}: confidence {explanation.confidence:.2f}"
+            self._set_aside(explanation, PageReason.UNSURE, detail, tick)
+        else:
+            self._begin(explanation, tick)
+
+    def _set_aside(self, explanation: Explanation, reason: PageReason, detail: str, tick: _Tick) -> None:
+        """Write down once why an explanation is no incident."""
+        tick.aside.add((explanation.entity, reason.value))
+        if (explanation.entity, reason.value) not in self._aside:
+            tick.decisions.append(Decision(tick.now, "", explanation.entity, reason, detail))
 
     def _begin(self, explanation: Explanation, tick: _Tick) -> None:
         case = life.open_case(explanation, tick.now, self._before(explanation))
@@ -218,6 +233,7 @@ class CaseBook:
             "closed": msgspec.to_builtins(list(self._closed.values())),
             "mutes": dict(self._mutes),
             "doubted": self._doubted,
+            "aside": sorted(self._aside),
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
@@ -226,6 +242,7 @@ class CaseBook:
         self._closed = {c.id: c for c in msgspec.convert(state["closed"], list[Closed])}
         self._mutes = dict(state["mutes"])
         self._doubted = bool(state["doubted"])
+        self._aside = {(entity, reason) for entity, reason in state["aside"]}
 
 
 class _Tick:
@@ -240,6 +257,7 @@ class _Tick:
         self.lines: list[Incident] = []
         self.decisions: list[Decision] = []
         self.finished: set[str] = set()
+        self.aside: set[tuple[str, str]] = set()
 
     def silent(self, case: Case) -> bool:
         """Whether one of the entities that showed an incident is silent now."""

@@ -98,7 +98,7 @@ class Case(msgspec.Struct):
 
 
 WANING = 0.7
-"""Share of the cells of its peak below which an incident keeps its cause and lets nothing of it begin anew."""
+"""Share of its peak below which an incident keeps its cause, and nothing of it begins anew."""
 
 
 class Closed(msgspec.Struct, frozen=True):

@@ -135,11 +135,11 @@ class Counts:
         n = np.bincount(pool, seconds > 0, pools)
         total, time = np.bincount(pool, events, pools), np.bincount(pool, seconds, pools)
         with np.errstate(divide="ignore", invalid="ignore"):
-            m = total / time
+            m: Floats = total / time
             excess = np.bincount(pool, (events - m[pool] * seconds) ** 2 - m[pool] * seconds, pools)
             variance = excess / np.bincount(pool, seconds**2, pools)
-            b = np.where(variance > 0, m / variance, np.inf)
-        b = np.clip(np.nan_to_num(b, nan=EXPOSURE_S), EXPOSURE_S, 1e6)
+            narrow = m / np.maximum(variance, 1e-300)
+        b = np.clip(np.nan_to_num(narrow, nan=EXPOSURE_S, posinf=1e6), EXPOSURE_S, 1e6)
         known = (n > 0) & (total > 0)
         self._prior = np.where(known, np.stack([np.nan_to_num(m) * b, b]), self._prior)
 

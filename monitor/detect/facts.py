@@ -54,7 +54,21 @@ class Fact:
 
 def _slowdown(r: Reading) -> Bools:
     bits = np.nan_to_num(r.now).astype(np.int64)
-    return (bits & (HARDWARE_THERMAL | HARDWARE_POWER_BRAKE)) != 0
+    slowed: Bools = (bits & (HARDWARE_THERMAL | HARDWARE_POWER_BRAKE)) != 0
+    return slowed
+
+
+def _above_zero(r: Reading) -> Bools:
+    return np.greater(r.now, 0)
+
+
+def _zero(r: Reading) -> Bools:
+    return np.equal(r.now, 0)
+
+
+def _new_code(r: Reading) -> Bools:
+    """Tell a new code; the same one standing on, as exporters' gauges do, is one event."""
+    return np.greater(r.now, 0) & np.isfinite(r.before) & np.not_equal(r.now, r.before)
 
 
 def _below(share: float) -> Callable[[Reading], Bools]:
@@ -62,41 +76,60 @@ def _below(share: float) -> Callable[[Reading], Bools]:
 
 
 FACTS: tuple[Fact, ...] = (
+    Fact("xid", (("gpu", "xid"),), SignalReason.XID, _new_code, hold_ms=30 * MINUTE),
     Fact(
-        "xid", (("gpu", "xid"),), SignalReason.XID,
-        lambda r: (r.now > 0) & np.isfinite(r.before) & (r.now != r.before), hold_ms=30 * MINUTE,
+        "double_bit_error",
+        (("gpu", "ecc_dbe_total"), ("gpu", "row_remap_uncorrectable_total")),
+        SignalReason.DOUBLE_BIT_ERROR,
+        _above_zero,
+        hold_ms=HOUR,
     ),
     Fact(
-        "double_bit_error", (("gpu", "ecc_dbe_total"), ("gpu", "row_remap_uncorrectable_total")),
-        SignalReason.DOUBLE_BIT_ERROR, lambda r: r.now > 0, hold_ms=HOUR,
+        "hardware_slowdown",
+        (("gpu", "throttle_reasons"),),
+        SignalReason.HARDWARE_SLOWDOWN,
+        _slowdown,
+        need=3,
+        of=6,
+        seen=True,
     ),
+    Fact("row_remap_failed", (("gpu", "row_remap_failed"),), SignalReason.ROW_REMAP_FAILED, _above_zero),
     Fact(
-        "hardware_slowdown", (("gpu", "throttle_reasons"),), SignalReason.HARDWARE_SLOWDOWN, _slowdown,
-        need=3, of=6, seen=True,
+        "row_remap_pending",
+        (("gpu", "row_remap_pending"), ("gpu", "page_retired_pending")),
+        SignalReason.ROW_REMAP_PENDING,
+        _above_zero,
+        hard=False,
+        seen=True,
     ),
-    Fact("row_remap_failed", (("gpu", "row_remap_failed"),), SignalReason.ROW_REMAP_FAILED, lambda r: r.now > 0),
+    Fact("link_down", (("network", "link_up"),), SignalReason.LINK_DOWN, _zero, need=2, of=2, down=True),
     Fact(
-        "row_remap_pending", (("gpu", "row_remap_pending"), ("gpu", "page_retired_pending")),
-        SignalReason.ROW_REMAP_PENDING, lambda r: r.now > 0, hard=False, seen=True,
+        "memory_test_failed", (("gpu", "memory_test_failed"),), SignalReason.MEMORY_TEST_FAILED, _above_zero
     ),
-    Fact(
-        "link_down", (("network", "link_up"),), SignalReason.LINK_DOWN, lambda r: r.now == 0, need=2, of=2, down=True,
-    ),
-    Fact("memory_test_failed", (("gpu", "memory_test_failed"),), SignalReason.MEMORY_TEST_FAILED, lambda r: r.now > 0),
     Fact(
         "slow_benchmark",
         (("gpu", "gemm_tflops"), ("gpu", "hbm_bandwidth_bytes"), ("gpu", "allreduce_bandwidth_bytes")),
-        SignalReason.SLOW_BESIDE_FLEET, _below(0.90), need=2, of=2, hold_ms=HOUR, down=True,
+        SignalReason.SLOW_BESIDE_FLEET,
+        _below(0.90),
+        need=2,
+        of=2,
+        hold_ms=HOUR,
+        down=True,
     ),
     Fact(
-        "slow_nvlink", (("gpu", "nvlink_bandwidth_bytes"),), SignalReason.SLOW_BESIDE_FLEET, _below(0.85),
-        need=6, of=6, down=True,
+        "slow_nvlink",
+        (("gpu", "nvlink_bandwidth_bytes"),),
+        SignalReason.SLOW_BESIDE_FLEET,
+        _below(0.85),
+        need=6,
+        of=6,
+        down=True,
     ),
-)  # fmt: skip
+)
 """Thresholds are the product's: GEMM below 0.90 and NVLink below 0.85 of the fleet's median (an HBM stack at
 0.75 of its bandwidth falls under the 0.90 as well)."""
 
-_POPCOUNT = np.array([bin(i).count("1") for i in range(256)], np.int64)
+_POPCOUNT = np.array([i.bit_count() for i in range(256)], np.int64)
 _OF = np.array([fact.of for fact in FACTS], np.int64)
 _NEED = np.array([fact.need for fact in FACTS], np.int64)
 _HOLD = np.array([fact.hold_ms for fact in FACTS], np.int64)

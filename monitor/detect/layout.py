@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from monitor.types import kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
     from scipy import sparse
 
     from monitor.catalog import Catalog
@@ -33,9 +34,10 @@ RESOLUTION_FLOOR = 0.29  # the standard deviation of rounding is 1 / sqrt(12) st
 class Layout:
     """Everything that is fixed about S series until the table or the topology changes.
 
-    metric_of: the catalogue's entry of each table metric; metric: index into it (S,). pools: names of the pools, sorted; pool: index (S,).
-    group: peer group (S,), -1 for a lone series; groups: their names. activity: row of the activity of the same GPU, -1 for none. driven: rows with a driver,
-    ascending; weights: (driven, S) over the driver's series; fit: (driven,), fits: names, sorted.
+    metric_of: the catalogue's entry of each table metric; metric: index into it (S,). pools: names of the
+    pools, sorted; pool: index (S,). group: peer group (S,), -1 for a lone series; groups: their names.
+    activity: row of the activity of the same GPU, -1 for none. driven: rows with a driver, ascending;
+    weights: (driven, S) over the driver's series; fit: (driven,), fits: names, sorted.
     """
 
     metric_of: list[Metric]
@@ -104,13 +106,11 @@ def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) 
     fit, fit_at = _number(pool[rows], np.where(own_fit, table.entity[rows] + 1, 0))
     return Layout(
         metric_of=metrics,
-        metric=table.metric,
+        metric=table.metric.astype(np.int64),
         pools=[words.name(table, i, ("kind", "sku")) for i in pool_at],
         pool=pool,
         group=group,
-        groups=[
-            words.name(table, i, _peer_words(metrics[table.metric[i]], bool(driver.has[i]))) for i in group_at
-        ],
+        groups=[_group_name(words, table, metrics, i, bool(driver.has[i])) for i in group_at],
         activity=driver.activity,
         driven=rows,
         weights=driver.weights[rows],
@@ -126,7 +126,7 @@ def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) 
 
 
 def _metric(catalog: Catalog, kind: str, name: str) -> Metric:
-    """The catalogue's entry, or that of a gauge nobody described."""
+    """Return the catalogue's entry, or that of a gauge nobody described."""
     known = catalog.get(kind, name)
     return known or Metric(kind, name, "gauge", "number", "both", "other", peers=("self",))  # type: ignore[arg-type]
 
@@ -141,9 +141,17 @@ def _has_level(metric: Metric) -> bool:
 
 
 def _peer_words(metric: Metric, driven: bool) -> tuple[str, ...]:
-    """What peers share. With a driver the job does not matter: the load is in the driver."""
+    """Return what peers share. With a driver the job does not matter: the load is in the driver."""
     words = tuple(word for word in metric.peers if not (driven and word == "job"))
     return ("kind", *words)
+
+
+def _group_name(
+    words: _Words, table: SeriesTable, metrics: list[Metric], row: int, driven: bool
+) -> tuple[str, ...]:
+    """Return (frame kind, metric, "driven" or "", entity kind, what else its members share)."""
+    kind, metric, *shared = words.name(table, row, _peer_words(metrics[table.metric[row]], driven))
+    return (kind, metric, "driven" if driven else "", *shared)
 
 
 def _groups(
@@ -164,8 +172,8 @@ def _groups(
     return group, [int(allowed[i]) for i in members]
 
 
-def _number(*columns: Ints) -> tuple[Ints, list[int]]:
-    """Number the distinct tuples of the columns in ascending order; also where each stands first."""
+def _number(*columns: NDArray[np.integer[Any]]) -> tuple[Ints, list[int]]:
+    """Return the number of each tuple of the columns, ascending, and where each number stands first."""
     code = np.zeros(len(columns[0]), np.int64)
     for column in columns:
         code = code * (int(column.max(initial=0)) + 1) + column
@@ -184,13 +192,13 @@ class _Words:
         self._codes: dict[tuple[str, ...], Ints] = {}
 
     def values(self, word: str) -> list[str]:
-        """The text that entities share under a word."""
+        """Return the text that entities share under a word."""
         if word not in self._values:
             self._values[word] = self._find(word)
         return self._values[word]
 
     def codes(self, words: tuple[str, ...]) -> Ints:
-        """A number for each entity; equal where all the words' values are equal."""
+        """Return a number for each entity, equal where all the words' values are equal."""
         if words not in self._codes:
             self._codes[words] = self._find_codes(words)
         return self._codes[words]
@@ -204,7 +212,7 @@ class _Words:
         return np.array([place[value] for value in self.values(words[0])], np.int64)
 
     def name(self, table: SeriesTable, row: int, words: tuple[str, ...]) -> tuple[str, ...]:
-        """The name of what the series in a row shares with others."""
+        """Return the name of what the series in a row shares with others."""
         entity = int(table.entity[row])
         kind, metric = table.metrics[table.metric[row]]
         return (kind, metric, *[self.values(word)[entity] for word in words])

@@ -20,6 +20,7 @@ ACTIVITY = ("sm_active_ratio", "gpu_utilization_ratio", "gr_engine_active_ratio"
 WORK = ("job", "service")
 _SOURCE = {"facility": "gpu"}
 
+
 @dataclass(frozen=True, slots=True)
 class Loads:
     """What every series is the work of.
@@ -44,7 +45,9 @@ def find_loads(table: SeriesTable, graph: Graph) -> Loads:
     for number, pair in enumerate(table.metrics):
         if pair in DRIVERS:
             driven = np.flatnonzero(table.metric == number)
-            s, t = _links(driven, pair[0], rows.of(_SOURCE.get(pair[0], pair[0]), DRIVERS[pair]), table, graph)
+            s, t = _links(
+                driven, pair[0], rows.of(_SOURCE.get(pair[0], pair[0]), DRIVERS[pair]), table, graph
+            )
             source.append(s)
             target.append(t)
     s, t = np.concatenate(source), np.concatenate(target)

@@ -16,6 +16,7 @@ from monitor.reasons import SignalReason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from monitor.catalog import Metric
     from monitor.config.settings import Settings
     from monitor.detect.layout import Layout
     from monitor.kernels.baseline import Learning
@@ -47,7 +48,7 @@ class Medians:
         pools = np.arange(REGIMES * len(number))
         self._watch.resize(moved, len(pools), moved, len(pools))
         self._names = layout.groups
-        self._metrics = {(m.kind, m.name): m for m in layout.metric_of}
+        self._metrics: dict[tuple[str, str], Metric] = {(m.kind, m.name): m for m in layout.metric_of}
         metrics = [self._metrics[name[0], name[1]] for name in self._names] * REGIMES
         watched = np.array([m.family in FAMILIES for m in metrics], bool)
         self._rows = Rows(
@@ -76,7 +77,7 @@ class Medians:
 
     def _name(self, row: int) -> Name:
         regime, group = divmod(row, len(self._names))
-        kind, metric, *shared = self._names[group]
+        kind, metric, _, *shared = self._names[group]
         entity = _entity(shared)
         detector = "peer_median" if regime else "idle_peer_median"
         return Name(

@@ -18,7 +18,7 @@ BUSY = 0.05
 """Activity above which a GPU is at work: the line between its two regimes."""
 
 UNSETTLED_MS = 3 * MINUTE
-"""A GPU that began or ended work is compared with nobody for this long: caches, clocks and heat follow late."""
+"""A GPU that began or ended work is compared with nobody for this long: clocks and heat follow late."""
 
 
 class Peers:

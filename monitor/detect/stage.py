@@ -44,8 +44,8 @@ class DetectResult:
 
     signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
     something at their last point, which still counts (without a signal they are quiet). z: standardised
-    residuals, NaN where there is none; company: who was compared with whom, -1 for nobody. rhythm: the usual gap between points in ms, 0 while unknown.
-    expected, lower, upper: the chart's centre and limits.
+    residuals, NaN where there is none; company: who was compared with whom, -1 for nobody. rhythm: the usual
+    gap between points in ms, 0 while unknown. expected, lower, upper: the chart's centre and limits.
     """
 
     end: int
@@ -173,7 +173,10 @@ class DetectStage:
     def _count(self, panel: Panel, gap: Ints, points: Points, layout: Layout) -> Bools:
         rows, settings = layout.counts, self._settings
         counters = Counters(
-            layout.pool[rows], self._watch.learning, settings.raise_nats + float(np.log(K)), settings.clear_nats
+            layout.pool[rows],
+            self._watch.learning,
+            settings.raise_nats + float(np.log(K)),
+            settings.clear_nats,
         )
         rates = Points(panel.end, panel.x[rows], panel.ts[rows], points.rhythm[rows], points.regime[rows])
         return self._counts.step(counters, rates, gap[rows])
@@ -209,7 +212,8 @@ class DetectStage:
         level = pages.level(self._facts.rows[positions])
         floor = self._settings.raise_nats
         return signals + [
-            self._facts.signal(p, table, floor, float(a)) for p, a in zip(positions.tolist(), level, strict=True)
+            self._facts.signal(p, table, floor, float(a))
+            for p, a in zip(positions.tolist(), level, strict=True)
         ]
 
     def to_state(self) -> dict[str, Any]:

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.types import SeriesKey
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, KeysView, Sequence
 
     from numpy.typing import NDArray
 
-    from monitor.types import Ints
+    from monitor.types import Ints, SeriesKey
 
 
 class SeriesTable:
@@ -22,6 +20,7 @@ class SeriesTable:
     keys: the series. entities, metrics: the distinct entities and (kind, metric) pairs, sorted.
     entity, metric: for each series its index into those, int32, shape (S,).
 
+    >>> from monitor.types import SeriesKey
     >>> table = SeriesTable()
     >>> table.merge([SeriesKey("gpu", "gpu:n1/1", "power_watts")])
     array([], dtype=int64)

@@ -66,7 +66,8 @@ class Absence:
         back = self._take(parts)
         if judge and self._patience and not self.blind and end >= self._blind_at():
             self._blind_since = self._heard
-            blindness.append(Blindness(self._heard, "blind"))
+            since = self._heard // self._tick_ms * self._tick_ms  # clocks that are off are only about right
+            blindness.append(Blindness(since, "blind"))
         confirmed = self._confirm(end) if judge and not self.blind else []
         return sorted(back + confirmed), blindness
 

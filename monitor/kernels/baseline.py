@@ -125,7 +125,8 @@ class Baseline:
         gap = self._gaps(points, present)
         young = (learnt < self.learning.freeze_ms) | (support < self.learning.points)
         self._learn(np.flatnonzero(present & train & (young | lone)), _Round(points, d, sigma, gap, lone))
-        return Levelled(np.where(support > 0, d, np.where(present, 0.0, np.nan)), sigma, offset, support, learnt)
+        d = np.where(present, np.where(support > 0, d, 0.0), np.nan)
+        return Levelled(d, sigma, offset, support, learnt)
 
     def _lone(self, from_recent: Floats, r: Floats, learnt: Ints, rows: Ints) -> Floats:
         from_long = r - self._columns["long"][rows]
@@ -164,7 +165,9 @@ class Baseline:
         size = np.where(k <= 10, size, np.minimum(size, 6 * now.sigma[rows]))
         columns["long"][rows] += np.where(lone, gain * from_long, 0.0).astype(np.float32)
         second = points > 1
-        columns["spread"][rows] += np.where(second, gain * (size - columns["spread"][rows]), 0).astype(np.float32)
+        columns["spread"][rows] += np.where(second, gain * (size - columns["spread"][rows]), 0).astype(
+            np.float32
+        )
         columns["spread_points"][rows] = np.where(second, k, k - 1)
 
     def credit(self, rows: Bools, ms: int) -> None:

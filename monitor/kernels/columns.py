@@ -41,7 +41,8 @@ class Columns:
         self._arrays[name][...] = values
 
     def __len__(self) -> int:
-        return next(iter(self._arrays.values())).shape[-1]
+        rows: int = next(iter(self._arrays.values())).shape[-1]
+        return rows
 
     @property
     def nbytes(self) -> int:

@@ -111,7 +111,7 @@ class Evidence:
         self._tails.observe(cell, np.abs(t[ready]))
 
     def _spread(self, k: int) -> Floats:
-        """The spread of the means at scale k, by pool; 1 (never small) until it was measured."""
+        """Return the spread of the means at scale k by pool; 1, never small, until it was measured."""
         with np.errstate(divide="ignore", invalid="ignore"):
             measured = HALF_NORMAL * self._size[:, k] / self._seen[:, k]
         return np.where(self._seen[:, k] >= FEW, np.maximum(measured, 0.05), 1.0)
@@ -120,7 +120,8 @@ class Evidence:
         """s_L^2 L of each pool, L the longest scale that was measured."""
         longest = np.where(self._seen >= FEW, np.arange(K), 0).max(axis=1, initial=0)
         spread = np.stack([self._spread(k) for k in range(K)], axis=1)
-        return spread[np.arange(len(longest)), longest] ** 2 * _SPAN[longest]
+        variance: Floats = spread[np.arange(len(longest)), longest] ** 2 * _SPAN[longest]
+        return variance
 
     def to_state(self) -> dict[str, Any]:
         """Return a copy of the state."""

@@ -164,7 +164,7 @@ class Watch:
 def _credit_fewer_decisions(scored: Scored, lone: Ints) -> None:
     """Credit lone rows at the long scales with the decisions that they do not take.
 
-    The means over 36 and 216 points move every 6 and 36 points, so that many fewer decisions share the budget:
+    The means over 36 and 216 points move every 6 and 36 points, so many fewer decisions share the budget:
     ln 6 and ln 36 nats, in full from 6 nats on. Rows with peers go without: their nulls are good far out.
     """
     if len(lone):

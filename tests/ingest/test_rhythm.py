@@ -85,7 +85,7 @@ def test_when_everybody_stops_we_are_blind_and_nobody_is_silent() -> None:
     assert due == 170_000
     found, blind = absence.step(due, [part(100_400)], judge=True)
     assert found == []
-    assert [(b.since, b.state) for b in blind] == [(100_400, "blind")]
+    assert [(b.since, b.state) for b in blind] == [(100_000, "blind")]
     resumed = 7_200_000
     back = [Silence(f"node:{i}", "gpu", resumed, "back", TICK, 30_000) for i in range(4)]
     found, blind = absence.step(resumed, [part(resumed - 1, *back)], judge=True)

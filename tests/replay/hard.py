@@ -103,12 +103,12 @@ def _frame(
     ts: int, source: str, rng: np.random.Generator, n: int, level: Any = (60.0, 60.0)
 ) -> dict[str, Any]:
     temperature = [round(float(x + rng.normal()), 1) for x in level]
-    power = [round(float(500 + 5 * rng.normal()), 1) for _ in level]
+    memory = [round(float(x + 8 + rng.normal()), 1) for x in level]
     metrics = {
         "gpu_temp_celsius": temperature,
-        "power_watts": power,
+        "hbm_temp_celsius": memory,
         "xid": [0, 0],
-        "ecc_sbe_total": [n // 50, 0],
+        "ecc_sbe_total": [(n + 13 * len(source) + int(level[0])) // 50, 0],
     }
     return {"kind": "gpu", "ts": ts, "source": source, "items": ["0", "1"], "metrics": metrics}
 
