@@ -109,7 +109,7 @@ class Counts:
 
     def _tail(self, rows: Ints, x: Floats, exposure: Floats, pool: Ints) -> Floats:
         nats = np.zeros(len(rows))
-        x = np.round(x.astype(np.float64))
+        x = np.rint(x.astype(np.float64))
         some = np.flatnonzero(x >= FEWEST)
         at = rows[some]
         shape, prior_s = self._prior[:, pool[at]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,8 @@ OFF_MS = 120_000
 """A source whose stamps are this far from the clock, on average over its last lines, is off by that much."""
 
 LEAD_GAIN = 0.2
+STEADY_MS = 30_000
+"""A lead is believed while the last line bore it out this well: after a backlog it is not."""
 
 Payload = TypeVar("Payload")
 
@@ -42,7 +44,7 @@ class ReaderClock(Generic[Payload]):
         self._waiting: deque[tuple[int, str, Payload]] = deque()  # in the window, their clock not told yet
         self._head: list[tuple[int, Payload]] = []  # the first medians, held back
         self._kept: deque[int] = deque()  # of lines that were in the window when the state was kept
-        self._lead: dict[str, float] = {}  # by source: how far its stamps are ahead of the clock
+        self._lead: dict[str, tuple[float, bool]] = {}  # by source: how far it is ahead; whether steadily
         self._told = 0  # payloads whose median is known
         self._now: int | None = None
 
@@ -80,16 +82,16 @@ class ReaderClock(Generic[Payload]):
 
     def _let_in(self, stamp: int, source: str) -> None:
         """Let a stamp into the window, set right by what its source is off."""
-        lead = self._lead.get(source, 0.0)
-        right = stamp if abs(lead) <= OFF_MS else stamp - round(lead)
+        lead, steady = self._lead.get(source, (0.0, False))
+        right = stamp - round(lead) if steady and abs(lead) > OFF_MS else stamp
         if self._kept:
             right = self._kept.popleft()
         self._stamps.append(right)
         insort(self._sorted, right)
 
     def _learn(self, source: str, lead: int) -> None:
-        known = self._lead.get(source, 0.0)
-        self._lead[source] = known + LEAD_GAIN * (lead - known)
+        known, _ = self._lead.get(source, (float(lead), False))
+        self._lead[source] = (known + LEAD_GAIN * (lead - known), abs(lead - known) <= STEADY_MS)
 
     def _tell(self, median: int, payload: Payload) -> Iterator[tuple[int, Payload]]:
         if self._now is None:
@@ -123,7 +125,7 @@ class ReaderClock(Generic[Payload]):
             "ahead": [*list(self._stamps)[past:], *self._kept],
             "told": self._told,
             "now": self._now,
-            "lead": dict(self._lead),
+            "lead": {source: list(lead) for source, lead in self._lead.items()},
         }
 
     @classmethod
@@ -134,7 +136,8 @@ class ReaderClock(Generic[Payload]):
         clock._stamps = deque(past)
         clock._sorted = sorted(past)
         clock._kept = deque(state["ahead"])  # type: ignore[call-overload]
-        clock._lead = dict(state["lead"])  # type: ignore[call-overload]
+        leads: dict[str, list[Any]] = state["lead"]  # type: ignore[assignment]
+        clock._lead = {source: (lead, steady) for source, (lead, steady) in leads.items()}
         clock._told = state["told"]  # type: ignore[assignment]
         clock._now = state["now"]  # type: ignore[assignment]
         return clock
