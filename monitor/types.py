@@ -95,7 +95,8 @@ class TickPart:
 
     `series` holds the partition's own series numbers; `new_series` announces the numbers that are used
     here for the first time, in order. The cells of one series stand together, by ts. `heard` is the latest ts
-    of any frame in time, ever, less what its source's clock is ahead; `patience` how long the most frequent source may be quiet (0: not known yet).
+    of any frame in time, ever, less what its source's clock is ahead; `patience` how long the most frequent
+    source may be quiet (0: not known yet).
     """
 
     partition: int

@@ -72,7 +72,7 @@ def _decompressed(raw: IO[bytes], path: Path) -> IO[bytes]:
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     if path.suffix == ".zst":
         stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-        return io.BufferedReader(stream, BUFFER)  # type: ignore[type-var,return-value]
+        return io.BufferedReader(stream, BUFFER)
     return raw
 
 

@@ -14,6 +14,8 @@ from monitor.types import kind_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from monitor.catalog import Catalog
     from monitor.topology import Graph
     from monitor.types import Bools, Ints, SeriesKey
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
         keys: list[SeriesKey]
         entities: list[str]
         metrics: list[tuple[str, str]]
-        entity: Ints
-        metric: Ints
+        entity: NDArray[np.int32]
+        metric: NDArray[np.int32]
 
 
 FEWEST = 3

@@ -97,8 +97,8 @@ def _tell_fleet(console: Console, demo: Demo, spec: object) -> None:
     gpus, hours, interval = (getattr(spec, name) for name in ("gpus", "hours", "interval"))
     report = demo.report
     console.print(
-        f"\n[bold]The hall[/]: {gpus:,} GPUs in {gpus // 8:,} nodes and {len(demo.heat.racks)} racks, training "
-        f"jobs that come and go,\n{hours:g} simulated hours with a frame every {interval} s. "
+        f"\n[bold]The hall[/]: {gpus:,} GPUs in {gpus // 8:,} nodes and {len(demo.heat.racks)} racks, "
+        f"training jobs that come and go,\n{hours:g} simulated hours with a frame every {interval} s. "
         f"{len(demo.truth['faults'])} things break on the way; the monitor is not told which.\n"
         f"It read {report.lines:,} frames ({report.samples:,} samples) in {report.seconds:.0f} s, "
         f"{report.samples / max(report.seconds, 1e-9) / 1e6:.2f} M samples/s."
@@ -170,8 +170,8 @@ def _tell_score(console: Console, demo: Demo) -> None:
     figures, pages = demo.score.figures, demo.score.counts.pages
     quiet = [i for i in demo.incidents if i.paged_at is None and i.state != "merged"]
     console.print(
-        f"\n{demo.report.anomalies:,} anomaly records became {pages} pages for {len(demo.score.faults)} faults: "
-        f"recall {figures.recall:.2f}, cause right {figures.cause_top1 or 0:.2f}, "
+        f"\n{demo.report.anomalies:,} anomaly records became {pages} pages "
+        f"for {len(demo.score.faults)} faults: recall {figures.recall:.2f}, cause right {figures.cause_top1 or 0:.2f}, "
         f"{figures.false_pages} false. {len(quiet)} more incidents were kept as tickets or records."
     )
     for page in demo.score.false:

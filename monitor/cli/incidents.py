@@ -224,8 +224,10 @@ def describe(history: list[Incident]) -> list[str]:
         f"          {now.cause.explanation}",
         f"owner     {now.owner or 'nobody named in the topology'}",
         f"affected  {now.affected.count}: {affected}",
-        f"times     began {clock_text(now.opened_at)}, known {clock_text(now.detected_at)}, "
-        f"paged {clock_text(now.paged_at)}, resolved {clock_text(now.resolved_at)} (UTC)",
+        (
+            f"times     began {clock_text(now.opened_at)}, known {clock_text(now.detected_at)}, "
+            f"paged {clock_text(now.paged_at)}, resolved {clock_text(now.resolved_at)} (UTC)"
+        ),
         f"runbook   {now.runbook}",
         f"first     {now.first_query}",
     ]

@@ -3,8 +3,8 @@
 A partition says which of its sources are overdue. Whether that is their silence or ours only the whole site
 can tell: an overdue source is silent once the others were heard for one and a half of its rhythms after its
 last frame; when nobody at all was heard for twice as long as the most frequent source may be quiet (a minute
-at least), we are blind, and nobody is called silent for it. We see again at the second tick with frames, since a lone one may be a
-stray, and everyone then gets their patience anew.
+at least), we are blind, and nobody is called silent for it. We see again at the second tick with frames,
+since a lone one may be a stray, and everyone then gets their patience anew.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ PAGING_KINDS = frozenset({"gpu", "network"})
 takes no capacity."""
 
 FAMILY_OF_SILENCE = {"job": "progress"}
-"""What the silence of a frame kind is evidence of: a job whose ranks report nothing makes no progress, which is
-what a job that ended, hangs or lost a node looks like."""
+"""What the silence of a frame kind is evidence of: a job whose ranks report nothing makes no progress, which
+is what a job that ended, hangs or lost a node looks like."""
 
 OVER_MS = HOUR
 """A job that has sent nothing for this long is over, whatever ended it; its silence says no more."""

@@ -35,7 +35,7 @@ class _Temperatures(msgspec.Struct):
 
 @dataclass(slots=True)
 class HeatMap:
-    """The hottest GPU of each rack over the run: `hottest` of shape (racks, columns), NaN where none spoke."""
+    """The hottest GPU of each rack over the run: shape (racks, columns), NaN where none spoke."""
 
     racks: list[str]
     hottest: Floats

@@ -103,9 +103,9 @@ def measure(gpus: int, minutes: int, *, profile: bool) -> dict[str, Any]:
             profiler.disable()
         seconds = time.perf_counter() - began
         plain = read_with_json(to_measure)
-    site = timed.pipeline._site  # noqa: SLF001
-    series = len(site._table)  # noqa: SLF001
-    state = site._detect.nbytes + site._aggregate.nbytes  # noqa: SLF001
+    site = timed.pipeline._site
+    series = len(site._table)
+    state = site._detect.nbytes + site._aggregate.nbytes
     if profiler:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
     return {
@@ -124,7 +124,9 @@ def measure(gpus: int, minutes: int, *, profile: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--gpus", type=int, default=10_000)
     parser.add_argument("--minutes", type=int, default=20)
     parser.add_argument("--profile", action="store_true")

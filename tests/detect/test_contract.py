@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from monitor.detect.registry import DETECTORS, RHYTHM_MS, Detector
 
 if TYPE_CHECKING:

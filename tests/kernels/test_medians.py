@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from monitor.kernels.medians import GroupedMedian
 
 VALUES = st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")))

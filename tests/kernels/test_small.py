@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from monitor.kernels.budget import LEVELS, page_level
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.reach import PLANT, beneath
@@ -31,8 +32,12 @@ def test_rows_move_with_all_their_columns(order: list[int], dropped: int) -> Non
     assert (columns["a"] == -1).sum() == 5
 
 
-@pytest.mark.parametrize(("budget", "members", "rhythm_s"), [(1.0, 160_000, 10), (3.0, 64, 60), (0.5, 1, 300)])
-def test_the_budget_is_kept_by_the_sum_over_all_hypotheses(budget: float, members: int, rhythm_s: int) -> None:
+@pytest.mark.parametrize(
+    ("budget", "members", "rhythm_s"), [(1.0, 160_000, 10), (3.0, 64, 60), (0.5, 1, 300)]
+)
+def test_the_budget_is_kept_by_the_sum_over_all_hypotheses(
+    budget: float, members: int, rhythm_s: int
+) -> None:
     """Expected false pages of one level in 30 days: members x scales x decisions x e^-level = budget / levels."""
     level = page_level(budget, np.array([members]), np.array([rhythm_s * 1000.0]), 4)[0]
     decisions = 30 * DAY / (rhythm_s * 1000)

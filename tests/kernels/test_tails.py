@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from monitor.kernels.tails import BINS, WIDTH, Tails
 from scipy import stats
+
+from monitor.kernels.tails import BINS, WIDTH, Tails
 
 ONE = np.zeros(1, np.int64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from monitor.kernels.baseline import Baseline, Learning, Points
 from monitor.kernels.latch import Bad
 from monitor.kernels.watch import Rows, Watch
@@ -15,7 +16,9 @@ STEP = MINUTE
 
 def rows_of(n: int, *, lone: bool = False) -> Rows:
     both = np.ones(n, bool)
-    return Rows(np.zeros(n, np.int64), np.full(n, lone), Bad(both, both), np.full(n, 0.01), np.full(n, 10.4), 3.0)
+    return Rows(
+        np.zeros(n, np.int64), np.full(n, lone), Bad(both, both), np.full(n, 0.01), np.full(n, 10.4), 3.0
+    )
 
 
 def points(i: int, r: np.ndarray, regime: np.ndarray | None = None) -> Points:

@@ -81,9 +81,7 @@ def test_again(recording: Recorded, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"batch_frames": 1}, {"batch_frames": 100}, {"batch_frames": 10_000},
                                      {"partitions": 2}, {"partitions": 4}, {"partitions": 8}], ids=str)  # fmt: skip
-def test_batches_and_partitions(
-    recording: Recorded, options: dict[str, int], tmp_path: Path
-) -> None:
+def test_batches_and_partitions(recording: Recorded, options: dict[str, int], tmp_path: Path) -> None:
     """Any batch size, any number of partitions."""
     frames = _write(tmp_path / "frames.ndjson", recording.lines)
     got = recording.replay(frames, tmp_path, **options)
@@ -151,9 +149,7 @@ GARBAGE = [
 ]  # fmt: skip
 
 
-def test_garbage(
-    recording: Recorded, hard_frames: list[hard.Frame], tmp_path: Path
-) -> None:
+def test_garbage(recording: Recorded, hard_frames: list[hard.Frame], tmp_path: Path) -> None:
     """Garbage of each kind, one line in twenty: the same incidents, every bad frame a dead letter with its place."""
     rng = random.Random(8)
     dirty: list[bytes] = []
@@ -175,16 +171,22 @@ def test_garbage(
     assert all(b'"reason":"' in letter and b'"detail":"' in letter for letter in letters)
 
 
-def test_killed_and_resumed(
-    recording: Recorded, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_killed_and_resumed(recording: Recorded, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """SIGKILL at random moments, ten times a kind of recording, resumed under another number of partitions."""
     frames = _write(tmp_path / "frames.ndjson", recording.lines)
     rng = random.Random(request.node.name)
     files = {name: tmp_path / f"{name}.ndjson" for name in ("incidents", "anomalies", "dead")}
     kills = 0
     while True:
-        command = [sys.executable, "-m", "monitor", "replay", str(frames), "--topology", str(recording.topology)]
+        command = [
+            sys.executable,
+            "-m",
+            "monitor",
+            "replay",
+            str(frames),
+            "--topology",
+            str(recording.topology),
+        ]
         command += ["--rules", str(recording.rules)]
         for name, path in files.items():
             command += [f"--{name}", str(path)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tests.replay.conftest import replay
 from tests.topology import lingjun
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.conformance,
@@ -45,10 +47,26 @@ def _frames(hosts: dict[str, tuple[str, ...]], victims: dict[str, tuple[str, set
         for t in range(phase, END, MINUTE):
             if not any(start <= t < start + LASTS and host in cut for start, cut in dark):
                 temperature = round(float(60 + rng.normal()), 1)
-                frame = {"kind": "gpu", "ts": T0 + t, "source": host, "items": ["0"], "metrics": {"gpu_temp_celsius": [temperature]}}
+                frame = {
+                    "kind": "gpu",
+                    "ts": T0 + t,
+                    "source": host,
+                    "items": ["0"],
+                    "metrics": {"gpu_temp_celsius": [temperature]},
+                }
                 found.append((T0 + t, frame))
-    for t in range(0, END, MINUTE):
-        found.append((T0 + t, {"kind": "facility", "ts": T0 + t, "source": "chiller:c1", "metrics": {"power_kw": [100.0 + t % 7]}}))
+    found += [
+        (
+            T0 + t,
+            {
+                "kind": "facility",
+                "ts": T0 + t,
+                "source": "chiller:c1",
+                "metrics": {"power_kw": [100.0 + t % 7]},
+            },
+        )
+        for t in range(0, END, MINUTE)
+    ]
     return [json.dumps(frame).encode() for _, frame in sorted(found, key=lambda item: item[0])]
 
 
