@@ -118,13 +118,17 @@ def _text(path: Traversable) -> str:
         raise UsageError(f"{path}: {error.strerror}") from error
 
 
+CALLS = ("page", "ticket")
+"""What a fault kind may do that somebody must answer, so that a runbook is owed."""
+
+
 def _check_runbooks(faults_text: str) -> None:
     """Raise ConfigError with the runbooks that on-call would miss."""
     problems: list[str] = []
     raw = read_mapping(faults_text, problems).get("faults")
     faults = raw if isinstance(raw, list) else list(as_mapping(raw, "faults", problems).values())
     for i, fault in enumerate(faults):
-        if isinstance(fault, dict):
+        if isinstance(fault, dict) and fault.get("pages", "page") in CALLS:
             problem = _runbook_problem(fault.get("runbook"))
             problems.extend([f"faults[{i}].runbook: {problem}"] if problem else [])
     if problems:
@@ -139,6 +143,8 @@ def _runbook_problem(runbook: object) -> str:
     if not docs.is_dir() or "://" in str(runbook):
         return ""
     path = docs / str(runbook)
+    if not path.suffix:
+        path = docs / "runbooks" / f"{runbook}.md"
     if not path.is_file():
         return f"no file docs/{runbook}; write it, or name another"
     return "" if path.read_text(encoding="utf-8").strip() else f"docs/{runbook} is empty; write it"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.catalog import Catalog
     from monitor.topology import Graph
-    from monitor.types import Bools, Ints, SeriesKey
+    from monitor.types import Bools, Floats, Ints, SeriesKey
 
     class Table(Protocol):
         """What is asked of a table of series."""
@@ -121,3 +121,20 @@ def changed_members(old: Groups, new: Groups, series_moved: Ints, moved: Ints) -
     rows = moved[kept]
     changed[rows] = both[rows] < 2 / 3 * either[rows]
     return changed
+
+
+def share_of_company(members: sparse.csr_array, company: Ints) -> Floats:
+    """Return how much of those that its members are compared with each group holds itself, 0 to 1, (G,).
+
+    The mean over members of: members in the same company / size of that company. Members that are compared
+    with nobody count 0.
+    """
+    pairs = members.tocoo()
+    group, of = pairs.coords[0].astype(np.int64), company[pairs.coords[1]]
+    known = of >= 0
+    companies = int(company.max(initial=0)) + 1
+    code, count = np.unique(group[known] * companies + of[known], return_counts=True)
+    size = np.bincount(company[company >= 0], minlength=companies)
+    total = np.bincount(code // companies, count * (count / size[code % companies]), members.shape[0])
+    share: Floats = total / np.maximum(np.diff(members.indptr), 1)
+    return share

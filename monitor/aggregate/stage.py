@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from monitor.aggregate.groups import Groups, changed_members, find_groups, same_rows
+from monitor.aggregate.groups import Groups, changed_members, find_groups, same_rows, share_of_company
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.evidence import K
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
         @property
         def company(self) -> Ints:
-            """Who was compared with whom, -1 for nobody."""
+            """Who was compared with whom now, -1 for nobody."""
+
+        @property
+        def group(self) -> Ints:
+            """Who may be compared with whom, until the next reindex; -1 for nobody."""
 
         @property
         def rhythm(self) -> Floats:
@@ -46,6 +50,8 @@ MEMBER_CLIP = 3.0
 """A member says at most this much: one very hot GPU is no hot node."""
 
 PRESENT = 0.5
+MAJORITY = 0.4
+"""A group with more than this share of those it is compared with is not judged: it would set the measure."""
 FLOOR = 0.1
 """The least spread of a group's mean, in sigmas of a member: what is far smaller is of no use to anybody."""
 
@@ -87,6 +93,7 @@ class AggregateStage:
         self._group = Columns({"end": Column("i8", -1), "judged": Column("i1", 0)})
         self._groups: Groups | None = None
         self._rows: Rows | None = None
+        self._share: Floats = np.empty(0)
 
     @property
     def nbytes(self) -> int:
@@ -104,7 +111,7 @@ class AggregateStage:
         self._watch.resize(rows, len(groups.names), pools, len(groups.pools))
         if old is not None:
             self._watch.restart(changed_members(old, groups, moved, rows))
-        self._groups, self._rows = groups, self._watched_rows(groups)
+        self._groups, self._rows, self._share = groups, self._watched_rows(groups), np.empty(0)
         kinds = np.unique(np.array([name[0] for name in groups.pools], object), return_inverse=True)[1]
         of_group = kinds[groups.pool] if len(groups.names) else groups.pool
         self._hypotheses: Ints = np.bincount(of_group)[of_group] if len(of_group) else of_group
@@ -115,6 +122,8 @@ class AggregateStage:
         assert groups is not None, "reindex comes first"
         assert rows is not None
         del table
+        if len(self._share) != len(groups.names):
+            self._share = share_of_company(groups.members, residuals.group)
         mean, rhythm = self._means(panel.end, residuals, groups)
         due = np.isfinite(mean) & (panel.end - self._group["end"] >= 0.99 * rhythm)
         self._group["end"][due] = panel.end
@@ -148,7 +157,7 @@ class AggregateStage:
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = (groups.members @ z) / present
             rhythm = (groups.members @ (counts * residuals.rhythm)) / present
-        enough = present >= np.maximum(PRESENT * size, 1)
+        enough = (present >= np.maximum(PRESENT * size, 1)) & (self._share <= MAJORITY)
         return np.where(enough, mean, np.nan), np.nan_to_num(rhythm)
 
     def _watched_rows(self, groups: Groups) -> Rows:
@@ -191,10 +200,9 @@ _PARTS = ("watch", "standing", "series", "group")
 
 
 def _common(z: Floats, company: Ints, counts: Bools) -> Floats:
-    """Return the mean residual of each series' company: a median that moved when peers came or went."""
+    """Return, for each series, the mean residual of all it was compared with."""
     rows = np.flatnonzero(counts & (company >= 0))
-    total = np.bincount(company[rows], z[rows])
-    size = np.bincount(company[rows])
+    size = np.maximum(np.bincount(company[rows]), 1)
     common = np.zeros(len(z))
-    common[rows] = (total / np.maximum(size, 1))[company[rows]]
+    common[rows] = (np.bincount(company[rows], z[rows]) / size)[company[rows]]
     return common

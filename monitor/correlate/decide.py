@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.catalog import SILENCE
 from monitor.correlate.observe import PageReason
 from monitor.topology import container_of
-from monitor.units import MINUTE
+from monitor.units import MINUTE, duration_ms
 
 if TYPE_CHECKING:
     from monitor.correlate.cases import Case
@@ -99,7 +99,7 @@ def _first(
     case: Case, explanation: Explanation, evidence: tuple[Signal, ...], now: int, rules: PageRules
 ) -> tuple[PageReason, str]:
     ready = now if case.ready_at is None else case.ready_at
-    settle = _settle_ms(evidence, rules.tick_ms)
+    settle = max(_settle_ms(evidence, rules.tick_ms), duration_ms(explanation.fault.settle or "0s"))
     if now < ready + settle:
         return PageReason.SETTLING, f"until {ready + settle}"
     at_once = explanation.fault.severity == "critical" or any(s.hard for s in evidence)

@@ -25,6 +25,7 @@ Relation = Literal[
     "ports",
     "victims",
     "workload",
+    "workload_members",
     "carriers",
     "workload_carriers",
 ]
@@ -36,6 +37,7 @@ members    what a job or service runs on: its nodes, their GPUs and ports; its r
 ports      the ports through which its nodes talk
 victims    who suffers when it fails: jobs, services, models, portfolios that depend on anything beneath
 workload   the members of those jobs, where they move together
+workload_members   the same members one by one
 carriers   what carries it: its containers and what they depend on, whose load it is part of
 workload_carriers   what carries the members of those jobs
 """
@@ -83,7 +85,8 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: what is wrong, empty where the strongest signal says it. collective: signal families whose joint
     appearance on most members is page evidence though no single one is. only: patterns of the ids that may
     be the cause. change_nats: how much a change at the cause just before speaks for it, fading over
-    change_fade. needs_change: it exists only beside such a change.
+    change_fade. needs_change: it exists only beside such a change. settle: a page waits this long for what
+    may turn out to be the cause behind it.
     """
 
     name: str
@@ -103,6 +106,7 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change_nats: float = 4.0
     change_fade: str = "2h"
     needs_change: bool = False
+    settle: str = ""
 
     @property
     def core_families(self) -> frozenset[str]:
@@ -255,10 +259,11 @@ def _fault_problems(
     wanted = {"page": ("critical", "error"), "ticket": ("warning",)}.get(fault.pages, ("info",))
     if fault.severity not in wanted:
         problems.append(f"severity: a {fault.pages} is {' or '.join(wanted)}, not {fault.severity}")
-    try:
-        duration_ms(fault.change_fade)
-    except ValueError as error:
-        problems.append(f"change_fade: {error}")
+    for name, text in (("change_fade", fault.change_fade), ("settle", fault.settle)):
+        try:
+            duration_ms(text or "0s")
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
     try:
         (fault.summary + fault.first_query).format(entity="", start=0, end=0, reason="")
     except (KeyError, IndexError, ValueError) as error:

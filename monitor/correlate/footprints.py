@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.correlate.faults import ANY
+from monitor.correlate.relations import WORKLOADS
 
 if TYPE_CHECKING:
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import Term
     from monitor.types import Bools, Floats, Ints
 
+_MOVES_MEANS = frozenset({"children", "descendants", "beneath", "members", "victims"})
 _OVERLAP = 0.5
 """A mean is explained by a cause that reaches this share of its members."""
 
@@ -71,14 +73,23 @@ class Footprints:
         able = shown & ~cells.group
         if term.of:
             able &= self._relations.mask(term.of)[cells.entity]
-        single = np.flatnonzero(able)
-        row, place = self._relations.causes_of(term.at, causes, cells.entity[single])
-        item = single[place]
-        if term.at != "self" and (shown & cells.group).any():
+        row, item = self._causes_of(term.at, causes, np.flatnonzero(able))
+        if term.at in _MOVES_MEANS and (shown & cells.group).any():
             means = self._reached_means(causes)
             means = means.where(shown[means.item])
             row, item = np.concatenate([row, means.row]), np.concatenate([item, means.item])
         return Hits(row, item)
+
+    def _causes_of(self, relation: str, causes: tuple[str, ...], cells: Ints) -> tuple[Ints, Ints]:
+        """Return pairs of a cause and one of these cells that is in a relation to it."""
+        entity = self.evidence.cells.entity[cells]
+        if relation != "workload_members":
+            row, place = self._relations.causes_of(relation, causes, entity)
+            return row, cells[place]
+        work = self._relations.workload_of[entity]
+        cells, work = cells[work >= 0], work[work >= 0]
+        row, place = self._relations.causes_of("victims", causes, work)
+        return row, cells[place]
 
     def blocks(self, causes: tuple[str, ...], term: Term) -> Hits:
         """Return which blocks (units) each cause would explain by a `workload` term; none for other terms."""
@@ -98,8 +109,12 @@ class Footprints:
         number = self._numbers[family]
         key = (term.at, causes, term.of, number)
         if key not in self._quiet:
-            matrix = self._relations.matrix(term.at, causes, term.of)
-            self._quiet[key] = matrix @ self.evidence.quiet(number)
+            quiet = self.evidence.quiet(number)
+            if term.at == "workload_members":
+                inside = self._relations.members @ (quiet * self._relations.mask(term.of))
+                self._quiet[key] = self._relations.matrix("victims", causes, WORKLOADS) @ inside
+            else:
+                self._quiet[key] = self._relations.matrix(term.at, causes, term.of) @ quiet
         return self._quiet[key]
 
     def in_family(self, family: str) -> Bools:

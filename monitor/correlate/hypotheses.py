@@ -39,7 +39,8 @@ SLACK_MS = 10 * MINUTE
 _Span = tuple["Term", "Ints", "Ints"]
 """A term and when its effects may begin for each row, [since, until] in ms."""
 
-_REMOTE = frozenset({"victims", "workload", "carriers", "workload_carriers"})
+_REMOTE = frozenset({"victims", "workload", "workload_members", "carriers", "workload_carriers"})
+_TOGETHER = frozenset({"members", "workload_members"})
 _STANDING_NATS = 4.0
 _SIZE_NATS = 1e-3  # of equal causes, the one with less beneath it is named
 
@@ -247,7 +248,8 @@ class _Draft:
         """Return what side effects say less the weight of what they explain, and those cells.
 
         An effect may be absent. Where so few show it that it probably is, those few are somebody else's,
-        unless they stand at the page level and must have a cause.
+        unless they stand at the page level and must have a cause (members of a job, which move together or
+        not at all, must have another one).
         """
         total, aside = np.zeros(len(self.rows)), []
         width = len(self._evidence.cells)
@@ -269,7 +271,7 @@ class _Draft:
                 present = nats > 0
                 total = total + np.where(present, nats - weights, 0.0)
                 shown |= self._footprints.in_family(family)[taken.item] & present[taken.row]
-            forced = ~shown & self._evidence.page[taken.item]
+            forced = ~shown & self._evidence.page[taken.item] & (term.at not in _TOGETHER)
             weights = self._weights[taken.item] * forced
             total = total - np.bincount(taken.row, weights, len(self.rows))
             aside.append(taken.where(shown | forced))

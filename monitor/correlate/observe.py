@@ -46,7 +46,7 @@ class PageReason(StrEnum):
     RECORD = "kind_is_only_recorded"
     WEAK = "evidence_below_page_level"
     WAITING = "waiting_for_a_clearer_cause"
-    SETTLING = "waiting_for_more_silences"
+    SETTLING = "waiting_for_what_may_follow"
     MAINTENANCE = "announced_maintenance"
     MUTED = "silenced_by_a_person"
     CLOSED = "resolved_by_a_person"

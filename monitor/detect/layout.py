@@ -166,6 +166,9 @@ def _groups(
             rows = np.flatnonzero((table.metric == number) & (driven == has_driver))
             codes = words.codes(_peer_words(metric, has_driver))
             key[rows] = codes[table.entity[rows]] * 2 + has_driver
+            if "parent" in metric.peers:
+                orphan = np.array([not parent for parent in words.values("parent")], bool)
+                key[rows[orphan[table.entity[rows]]]] = -1
     allowed = np.flatnonzero(key >= 0)
     group = np.full(len(table), -1, np.int64)
     group[allowed], members = _number(table.metric[allowed], key[allowed])

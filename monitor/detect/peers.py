@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,15 @@ BUSY = 0.05
 
 UNSETTLED_MS = 3 * MINUTE
 """A GPU that began or ended work is compared with nobody for this long: clocks and heat follow late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Of each series: its reading with the load taken out, its own level among its peers, whether known."""
+
+    reading: Floats
+    level: Floats
+    known: Bools
 
 
 class Peers:
@@ -59,14 +69,20 @@ class Peers:
         settled = (self._state["since"] < 0) | (end - self._state["since"] > UNSETTLED_MS)
         return np.maximum(now, 0).astype(np.int64), settled & (now >= 0)
 
-    def medians(self, level: Floats, regime: Ints, layout: Layout, min_peers: int) -> Floats:
-        """Return the medians of the groups by regime, (2, groups), NaN for fewer than `min_peers`.
+    def medians(self, own: Own, regime: Ints, layout: Layout, min_peers: int) -> Floats:
+        """Return what each group has in common now, by regime: (2, groups), NaN for fewer than `min_peers`.
 
-        level: the values that count now, loads taken out.
+        It is the median of reading - own level, so it does not move when members come and go, hot ones and
+        cool ones. Members without a level of their own count only where the others are too few.
         """
-        with_regime = layout.activity >= 0
-        busy, busy_n = self._busy(np.where(regime == 1, level, np.nan))
-        idle, idle_n = self._idle(np.where(with_regime & (regime == 0), level, np.nan))
+        at = (regime, np.maximum(layout.group, 0))
+        present = np.isfinite(own.reading) & (layout.group >= 0)
+        count = np.zeros((2, max(len(layout.groups), 1)), np.int64)
+        known = present & own.known
+        np.add.at(count, (regime[known], layout.group[known]), 1)
+        reading = np.where((count[at] >= min_peers) & ~own.known, np.nan, own.reading - own.level)
+        busy, busy_n = self._busy(np.where(regime == 1, reading, np.nan))
+        idle, idle_n = self._idle(np.where(regime == 0, reading, np.nan))
         return np.where(np.stack([idle_n, busy_n]) >= min_peers, np.stack([idle, busy]), np.nan)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from monitor.types import Floats, Ints
 
-RHYTHM_MS = 10_000
+RHYTHM_MS = 60_000
 RAISE_NATS, CLEAR_NATS = 10.4, 3.0
 _NONE = np.empty(0, np.int64)
 

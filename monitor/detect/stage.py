@@ -13,7 +13,7 @@ from monitor.detect.facts import Facts
 from monitor.detect.held import Held
 from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
-from monitor.detect.peers import Peers, of_group
+from monitor.detect.peers import Own, Peers, of_group
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import Bad
@@ -44,8 +44,9 @@ class DetectResult:
 
     signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
     something at their last point, which still counts (without a signal they are quiet). z: standardised
-    residuals, NaN where there is none; company: who was compared with whom, -1 for nobody. rhythm: the usual
-    gap between points in ms, 0 while unknown. expected, lower, upper: the chart's centre and limits.
+    residuals, NaN where there is none. group: peer group of each series, company: the peers in its regime
+    now, -1 for nobody. rhythm: the usual gap between points in ms, 0 while unknown. expected, lower, upper:
+    the chart's centre and limits.
     """
 
     end: int
@@ -55,6 +56,7 @@ class DetectResult:
     judged: Bools
     z: Floats
     company: Ints
+    group: Ints
     rhythm: Floats
     expected: Floats
     lower: Floats
@@ -116,7 +118,8 @@ class DetectStage:
         held, gap = self._held.step(panel, self._settings.hold_rhythms)
         load = self._load(panel, held, gap, layout)
         regime, settled = self._peers.regimes(panel.end, held, layout)
-        medians = self._peers.medians(held - load, regime, layout, self._settings.min_peers)
+        own = self._own(held - load, regime, layout)
+        medians = self._peers.medians(own, regime, layout, self._settings.min_peers)
         common = load + np.where(layout.lone, 0.0, of_group(medians, regime, layout))
         points = Points(
             panel.end, np.where(settled, panel.x - common, np.nan), panel.ts, self._held.rhythm, regime
@@ -140,11 +143,18 @@ class DetectStage:
             judged=self._judged.copy(),
             z=_whole(seen.z, layout.charted, len(held)),
             company=np.where(layout.lone, -1, layout.group * 2 + regime),
+            group=layout.group,
             rhythm=points.rhythm,
             expected=chart.expected,
             lower=lower,
             upper=upper,
         )
+
+    def _own(self, reading: Floats, regime: Ints, layout: Layout) -> Own:
+        rows = layout.charted
+        level, known = np.zeros(len(reading)), np.zeros(len(reading), bool)
+        level[rows], known[rows] = self._watch.levels(regime[rows])
+        return Own(reading, level, known)
 
     def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> Floats:
         """Return what of each series its load explains: 0 without a driver, NaN while that is learnt."""
@@ -265,11 +275,12 @@ def _whole(values: Floats, rows: Ints, size: int) -> Floats:
 
 
 def _changed_company(old: Layout, new: Layout, moved: Ints) -> Bools:
-    """Series that got their first peers or lost their last, or a driver: their level means something else."""
+    """Return the series that are compared with others now, or got a driver: their level is another thing."""
+    places = np.append(_renumber(old.groups, new.groups), -1)
     was_driven, is_driven = np.zeros(len(old.pool), bool), np.zeros(len(new.pool), bool)
     was_driven[old.driven], is_driven[new.driven] = True, True
     changed = np.zeros(len(new.pool), bool)
-    changed[moved] = (old.lone != new.lone[moved]) | (was_driven != is_driven[moved])
+    changed[moved] = (places[old.group] != new.group[moved]) | (was_driven != is_driven[moved])
     return changed
 
 

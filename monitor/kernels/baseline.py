@@ -170,6 +170,11 @@ class Baseline:
         )
         columns["spread_points"][rows] = np.where(second, k, k - 1)
 
+    def levels(self, regime: Ints) -> tuple[Floats, Ints]:
+        """Return (level, ms that it rests on) of each row in its regime."""
+        at = (regime, np.arange(len(regime)))
+        return self._columns["offset"][at].astype(np.float64), self._columns["learnt"][at].astype(np.int64)
+
     def credit(self, rows: Bools, ms: int) -> None:
         """Count `ms` as learnt already, where other parameters of the row took that time."""
         self._columns["learnt"][:, rows] = np.maximum(self._columns["learnt"][:, rows], ms)

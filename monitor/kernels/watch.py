@@ -85,6 +85,11 @@ class Watch:
         tau[pools_moved[pools_moved >= 0]] = self._tau[pools_moved >= 0]
         self._tau = tau
 
+    def levels(self, regime: Ints) -> tuple[Floats, Bools]:
+        """Return (level of each row in its regime, 0 before the first point; whether it is known)."""
+        level, learnt_ms = self._baseline.levels(regime)
+        return level, learnt_ms >= self.learning.peers_ms
+
     def restart(self, rows: Bools, credit_ms: int = 0) -> None:
         """Let some rows learn anew; `credit_ms` of their time to learn count as served."""
         self._baseline.restart(rows)

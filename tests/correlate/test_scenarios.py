@@ -194,8 +194,38 @@ def test_a_failing_leaf_is_the_leaf_and_the_slow_job_its_victim():
 def test_one_failing_port_is_its_cable():
     """Errors on one port are that link."""
     world = World()
-    world.step(hot(["port:leaf02/1"], "fabric", 0), ticks=4)
+    world.step(hot(["port:leaf02/1"], "fabric", 0), ticks=18)
+    assert world.paged() == []
+    world.step(hot(["port:leaf02/1"], "fabric", 0), ticks=2)
     one(world, "port:leaf02/1", "link_failing")
+
+
+def test_a_link_that_goes_down_just_before_its_node_is_gone_is_the_node():
+    """The page of a link waits for what may lie behind it, so that one call names the node."""
+    world = World()
+    link = hot(["port:leaf00/2"], "fabric", 0, hard=True)
+    world.step(link, ticks=4)
+    world.step(link + silent(["node:n0002"], 0), ticks=20)
+    one(world, "node:n0002", "node_lost")
+
+
+def test_members_that_look_hot_while_their_job_is_down_are_its_side_effect():
+    """Peers of a job that stops cool at their own pace; within an hour of a crash that is no cooling fault."""
+    world = World(hall(jobs=JOBS))
+    dead = silent(["node:n0002"], 0) + hot(gpus_of(1, 6, 13, 14, 20), "power", 1, "down")
+    world.step(dead + hot(gpus_of(9, 13)[:12], "heat", 10), ticks=20)
+    one(world, "node:n0002", "node_lost")
+
+
+def test_a_finished_job_stays_explained_when_the_load_of_its_nodes_moves_later():
+    """The silence of a job that ended is planned, whatever else its nodes do afterwards."""
+    world = World(hall(jobs=JOBS))
+    change = Change(T0, "job:a", "config", "run", "run finished normally, exit code 0")
+    dark = silent(["job:a"], 0, hard=False, page=False)
+    world.step(dark, changes=[change])
+    world.tick = 170
+    world.step([*dark, signal("node:n0013", "power", 170, detector="group_mean", page=False)], ticks=2)
+    assert world.lines == []
 
 
 def test_a_job_whose_processes_die_together_is_the_job():
