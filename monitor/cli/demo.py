@@ -24,9 +24,9 @@ WIDTH = 150
 
 
 @click.command("demo")
-@click.option("--gpus", default=512, show_default=True, type=click.IntRange(64), help="A multiple of 8.")
+@click.option("--gpus", default=128, show_default=True, type=click.IntRange(64), help="A multiple of 8.")
 @click.option("--seed", default=1, show_default=True, help="Another seed is another hall with other faults.")
-@click.option("--hours", default=30.0, show_default=True, type=click.FloatRange(6), help="Simulated time.")
+@click.option("--hours", default=11.0, show_default=True, type=click.FloatRange(6), help="Simulated time.")
 @click.option(
     "--interval", default=60, show_default=True, type=click.IntRange(1, 300), help="Seconds a frame."
 )
@@ -171,7 +171,8 @@ def _tell_score(console: Console, demo: Demo) -> None:
     quiet = [i for i in demo.incidents if i.paged_at is None and i.state != "merged"]
     console.print(
         f"\n{demo.report.anomalies:,} anomaly records became {pages} pages "
-        f"for {len(demo.score.faults)} faults: recall {figures.recall:.2f}, cause right {figures.cause_top1 or 0:.2f}, "
+        f"for {len(demo.score.faults)} faults: recall {figures.recall or 0:.2f}, "
+        f"cause right {figures.cause_top1 or 0:.2f}, "
         f"{figures.false_pages} false. {len(quiet)} more incidents were kept as tickets or records."
     )
     for page in demo.score.false:

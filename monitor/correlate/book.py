@@ -122,7 +122,11 @@ class CaseBook:
     def _continue(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
         grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
         moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
-        if moved and case.waning and set(explanation.cells).issubset(case.held):
+        if (
+            moved
+            and case.waning
+            and 2 * len(set(explanation.cells).intersection(case.held)) >= len(explanation.cells)
+        ):
             case.cells, case.quiet_at = explanation.cells, None
             return
         case.hold(explanation.cells, tick.standing)

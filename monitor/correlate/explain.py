@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 CANDIDATES = 20
 """Causes among which the belief is shared, beside `none of these`."""
 
-_CARRIERS = ("rack", "row", "facility", "cdu", "pdu", "chiller", "switch", "fabric", "port")
+_HARDWARE = (
+    "gpu", "node", "rack", "row", "facility", "cdu", "pdu", "chiller", "switch", "fabric", "port"
+)  # fmt: skip
 _BOXES = ("node", "rack")
 
 
@@ -165,18 +167,16 @@ def _explanation(
 
 
 def _affected(evidence: Evidence, cause: int, cells: Ints) -> Ints:
-    """Return who shows it: not what merely carries the load, nor other jobs' members that wait."""
+    """Return who shows it: not hardware elsewhere that carries the load or waits for it."""
     relations = evidence.relations
     kind = (canonical_kind(relations.graph.kinds[cause]),)
     row = int(np.searchsorted(relations.of(kind), cause))
     near = np.zeros(relations.n, bool)
     near[relations.reach(cause)] = True
-    near[relations.matrix("beneath", kind, ())[[row]].indices] = True
+    for relation in ("beneath", "ports"):
+        near[relations.matrix(relation, kind, ())[[row]].indices] = True
     near[cause] = True
-    above = relations.matrix("carriers", kind, _CARRIERS)[[row]].indices
-    excluded = np.zeros(relations.n, bool)
-    excluded[above] = True
-    excluded &= ~near
+    excluded = relations.mask(_HARDWARE) & ~near
     block = np.where(evidence.live[cells], evidence.block[evidence.unit[cells]], -1)
     entity = evidence.cells.entity[cells]
     shown = ((block < 0) | (block == cause) | near[entity]) & ~excluded[entity]

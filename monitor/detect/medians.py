@@ -72,7 +72,7 @@ class Medians:
         gaps = np.tile(rhythm, REGIMES)
         seen = self._watch.step(self._rows, Points(panel.end, x, ts, gaps, np.ones(n, np.int64)))
         chart = Chart(x, seen.offset, seen.sigma, self._settings.chart_sigmas)
-        pages = Pages(self._settings.page_budget_per_30d, np.full(n, n), gaps, np.ones(n, bool))
+        pages = Pages(self._settings.page_budget_per_30d, np.full(n, n), gaps, np.zeros(n, bool))
         return watched_signals(self._watch.latch, np.arange(n), chart, pages, self._name, standing)
 
     def _name(self, row: int) -> Name:

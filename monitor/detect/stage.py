@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PAGING = frozenset({"gpu", "network", "facility", "job"})
 """Frame kinds whose statistics may page; the others raise and clear, which explains and makes tickets."""
 
+EXPLAINING = frozenset({"congestion"})
+"""Families that explain and never page: waiting for credit is normal; what it slows pages for itself."""
+
 RELATIVE_FLOOR = 0.002
 """No series is watched more closely than to 0.2 % of its reading: what is smaller matters to nobody."""
 
@@ -109,7 +112,7 @@ class DetectStage:
         judged = np.zeros(len(table), bool)
         judged[moved] = self._judged
         self._judged, self._layout, self._members = judged, layout, _members(layout)
-        self._may_page = layout.by_metric(lambda m: m.kind in PAGING)
+        self._may_page = layout.by_metric(lambda m: m.kind in PAGING and m.family not in EXPLAINING)
 
     def step(self, panel: Panel, table: SeriesTable) -> DetectResult:
         """Take one round of a tick. The table must be the one last given to `reindex`."""

@@ -148,7 +148,7 @@ def test_a_crashed_node_takes_its_job_its_port_and_the_jobs_other_members_along(
     signals += hot(["pdu:p001"], "facility_power", 0, "down")
     world.step(signals, ticks=5)
     incident = one(world, "node:n0002", "node_lost")
-    assert "job:a" in incident.affected.entities
+    assert {"job:a", "port:leaf00/2"} <= set(incident.affected.entities)
     assert "gpu:n0020/0" not in incident.affected.entities
 
 
