@@ -45,6 +45,7 @@ GIVE_UP_MS = 2 * DAY
 SLOW_MS = 20 * MINUTE
 EXPLAINED = 0.3
 SAMPLE = 500
+MOVING = 0.05
 COVERED = 0.9
 
 
@@ -88,10 +89,12 @@ class Drivers:
         sums[:, fits_moved[kept]] = self._sums[:, kept]
         self._sums = sums
 
-    def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints) -> tuple[Floats, Bools]:
-        """Return (explained part, fits that were settled just now); x, gap, u, fit are of the driven rows.
+    def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools) -> tuple[Floats, Bools]:
+        """Return (explained part, fits that were settled just now); x, gap, u, fit, slow are of the driven rows.
 
-        The part is NaN while its fit is open or the driver is not measured. u: the driver's value now.
+        The part is NaN while its fit is open or the driver is not measured. u: the driver's value now. slow:
+        rows whose driver is a mean over many sources, each read at its own time; they are not judged while
+        it moves by more than a twentieth in 2 minutes.
         """
         dt = max(end - self._end, 0) if self._end >= 0 else 0
         self._end = max(end, self._end)
@@ -105,7 +108,8 @@ class Drivers:
         settled = self._fit(x, gap, known, fit)
         lag = self._lag[fit]
         part = self._b[fit] * f[np.maximum(lag, 0), np.arange(len(fit))]
-        return np.where((lag >= 0) & known, part, np.nan), settled
+        steady = np.abs(f[0] - f[-1]) <= MOVING * np.abs(f[-1])
+        return np.where((lag >= 0) & known & (steady | ~slow), part, np.nan), settled
 
     def _fit(self, x: Floats, gap: Ints, known: Bools, fit: Ints) -> Bools:
         open_ = ~self._final & (self._learnt < GIVE_UP_MS)

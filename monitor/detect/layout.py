@@ -141,8 +141,9 @@ def _has_level(metric: Metric) -> bool:
 
 
 def _peer_words(metric: Metric, driven: bool) -> tuple[str, ...]:
-    """Return what peers share. With a driver the job does not matter: the load is in the driver."""
-    words = tuple(word for word in metric.peers if not (driven and word == "job"))
+    """Return what peers share. For heat with a driver the job does not matter: the load is in the driver."""
+    any_job = driven and metric.family == "heat"
+    words = tuple(word for word in metric.peers if not (any_job and word == "job"))
     return ("kind", *words)
 
 

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from monitor.detect.layout import Layout
     from monitor.kernels.baseline import Learning
     from monitor.kernels.signals import Standing
-    from monitor.types import Floats, Panel, Signal
+    from monitor.types import Floats, Ints, Panel, Signal
 
 FAMILIES = frozenset({"heat", "air", "coolant_heat", "coolant_flow"})
 """Families whose common movement is a fault; jobs and links move together for good reasons."""
 
-REGIMES = 2
-
 
 class Medians:
-    """One lone row for each (peer group, regime), judged by contrast with its own recent past."""
+    """One lone row for each peer group, judged by contrast with its own recent past.
+
+    Of GPUs the busy ones: idle ones still cool down from whatever they did last.
+    """
 
     def __init__(self, settings: Settings, learning: Learning) -> None:
         self._settings = settings
@@ -40,16 +41,12 @@ class Medians:
 
     def resize(self, layout: Layout) -> None:
         """Take the groups of a new layout; those of the same name go on."""
-        number = {name: place for place, name in enumerate(layout.groups)}
-        at = np.array([number.get(name, -1) for name in self._names], np.int64)
-        moved = np.concatenate(
-            [np.where(at >= 0, at + regime * len(number), -1) for regime in range(REGIMES)]
-        )
-        pools = np.arange(REGIMES * len(number))
+        moved = _renumber(self._names, layout.groups)
+        pools = np.arange(len(layout.groups))
         self._watch.resize(moved, len(pools), moved, len(pools))
         self._names = layout.groups
         self._metrics: dict[tuple[str, str], Metric] = {(m.kind, m.name): m for m in layout.metric_of}
-        metrics = [self._metrics[name[0], name[1]] for name in self._names] * REGIMES
+        metrics = [self._metrics[name[0], name[1]] for name in self._names]
         watched = np.array([m.family in FAMILIES for m in metrics], bool)
         self._rows = Rows(
             pool=pools,
@@ -64,24 +61,19 @@ class Medians:
         )
 
     def step(self, panel: Panel, medians: Floats, rhythm: Floats, standing: Standing) -> list[Signal]:
-        """Take the medians (2, groups) of a round, NaN where too few peers were there."""
+        """Take the medians of the busy (groups,) in a round, NaN where too few peers were there."""
         assert self._rows is not None
-        x = medians.ravel()
-        ts = np.where(np.isfinite(x), panel.end, -1)
-        n = len(x)
-        gaps = np.tile(rhythm, REGIMES)
-        seen = self._watch.step(self._rows, Points(panel.end, x, ts, gaps, np.ones(n, np.int64)))
-        chart = Chart(x, seen.offset, seen.sigma, self._settings.chart_sigmas)
-        pages = Pages(self._settings.page_budget_per_30d, np.full(n, n), gaps, np.zeros(n, bool))
+        n = len(medians)
+        ts = np.where(np.isfinite(medians), panel.end, -1)
+        seen = self._watch.step(self._rows, Points(panel.end, medians, ts, rhythm, np.ones(n, np.int64)))
+        chart = Chart(medians, seen.offset, seen.sigma, self._settings.chart_sigmas)
+        pages = Pages(self._settings.page_budget_per_30d, np.full(n, n), rhythm, np.ones(n, bool))
         return watched_signals(self._watch.latch, np.arange(n), chart, pages, self._name, standing)
 
     def _name(self, row: int) -> Name:
-        regime, group = divmod(row, len(self._names))
-        kind, metric, _, *shared = self._names[group]
-        entity = _entity(shared)
-        detector = "peer_median" if regime else "idle_peer_median"
+        kind, metric, _, *shared = self._names[row]
         return Name(
-            Key(entity, metric, detector),
+            Key(_entity(shared), metric, "peer_median"),
             self._metrics[kind, metric].family,
             lambda up: SignalReason.ABOVE_PAST if up else SignalReason.BELOW_PAST,
         )
@@ -93,6 +85,11 @@ class Medians:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave, for the layout it was taken with."""
         self._watch.restore(state)
+
+
+def _renumber(old: list[tuple[str, ...]], new: list[tuple[str, ...]]) -> Ints:
+    place = {name: number for number, name in enumerate(new)}
+    return np.array([place.get(name, -1) for name in old], np.int64)
 
 
 def _entity(shared: list[str]) -> str:

@@ -135,7 +135,7 @@ class DetectStage:
         self._judged[layout.counts] |= counted
         chart = self._chart(panel, common, seen, layout)
         signals = self._signals(chart, table, layout)
-        signals += self._medians.step(panel, medians, self._group_rhythm(layout), self._standing)
+        signals += self._medians.step(panel, medians[1], self._group_rhythm(layout), self._standing)
         standing, raised, cleared = self._standing.replace(signals)
         lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
         return DetectResult(
@@ -164,7 +164,9 @@ class DetectStage:
         rows = layout.driven
         load = np.zeros(len(held))
         u = driver_mean(layout.weights, held)
-        load[rows], changed = self._drivers.step(panel.end, panel.x[rows], gap[rows], u, layout.fit)
+        load[rows], changed = self._drivers.step(
+            panel.end, panel.x[rows], gap[rows], u, layout.fit, np.diff(layout.weights.indptr) > 1
+        )
         if changed.any():
             begin_anew = np.zeros(len(held), bool)
             begin_anew[rows[changed[layout.fit]]] = True
