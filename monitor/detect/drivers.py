@@ -90,7 +90,7 @@ class Drivers:
         self._sums = sums
 
     def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools) -> tuple[Floats, Bools]:
-        """Return (explained part, fits that were settled just now); x, gap, u, fit, slow are of the driven rows.  # noqa: E501
+        """Return (explained part, fits settled just now); x, gap, u, fit, slow are of the driven rows.
 
         The part is NaN while its fit is open or the driver is not measured. u: the driver's value now. slow:
         rows whose driver is a mean over many sources, each read at its own time; they are not judged while
