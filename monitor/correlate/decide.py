@@ -58,11 +58,16 @@ def page_evidence(explanation: Explanation) -> tuple[Signal, ...]:
 
 
 def believed(explanation: Explanation, now: int) -> bool:
-    """Tell whether an explanation may open an incident: the short silence of a lone source may not yet."""
-    if explanation.fault.severity == "critical" or any(s.family != SILENCE for s in explanation.signals):
+    """Tell whether an explanation may open an incident: the short silence of a lone source may not yet.
+
+    What is beside it bears it out only at page level: racks draw more and less power all the time.
+    """
+    silences = [s for s in explanation.signals if s.family == SILENCE]
+    beside = any((s.page or s.hard) and s.family != SILENCE for s in explanation.signals)
+    if explanation.fault.severity == "critical" or not silences or beside:
         return True
-    sources = {container_of(s.entity) or s.entity for s in explanation.signals}
-    return len(sources) > 1 or now - min(s.since for s in explanation.signals) >= LONE_SILENCE_MS
+    sources = {container_of(s.entity) or s.entity for s in silences}
+    return len(sources) > 1 or now - min(s.since for s in silences) >= LONE_SILENCE_MS
 
 
 def severity(explanation: Explanation, *, paging: bool) -> Severity:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
-    pytest.mark.xfail(strict=False, reason="hosts are named; ToR, pod and core are not yet"),
     pytest.mark.conformance,
     pytest.mark.skipif(not lingjun.CSV.exists(), reason=f"{lingjun.CSV} is not there"),
 ]
