@@ -40,6 +40,7 @@ class Pipeline:
         self._partitions = [
             Partition(number, setup.catalog, self._rules) for number in range(setup.partitions)
         ]
+        self._owners: dict[str, Partition] = {}
         self._site = Site(setup)
         self._closed = 0
 
@@ -52,13 +53,24 @@ class Pipeline:
         """Take a line at the reader's clock. Return why it is a dead letter, if it is one."""
         if isinstance(header, Rejection):
             return header
-        partition = self._partitions[partition_of(header.source, len(self._partitions))]
+        partition = self._owners.get(header.source) or self._own(header.source)
         placed = place(header, clock, self._rules)
         if isinstance(placed, Rejection):
             arrival = clock if header.received is None else min(header.received, clock)
             partition.reject(header.kind, header.source, arrival)
             return placed
         return partition.accept(line, placed, self._closed)
+
+    def _own(self, source: str) -> Partition:
+        partition = self._partitions[partition_of(source, len(self._partitions))]
+        self._owners[source] = partition
+        return partition
+
+    @property
+    def closes_at(self) -> int:
+        """The clock at which the next tick closes; `advance` does nothing before it."""
+        rules = self._rules
+        return self._closed + rules.tick_ms + rules.lateness_ms + rules.skew_ms
 
     def advance(self, clock: int) -> Iterator[SiteOutput]:
         """Close every tick that the clock has closed and in which something is due."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """A line of a recording and where it stands."""
 
     file: str
@@ -73,7 +73,7 @@ class _Cursor:
         data = data.rstrip(b"\r\n")
         return Line(self.name, number, data, read_header(data))
 
-    def _tell(self, told: Iterator[tuple[int, list[Line]]]) -> None:
+    def _tell(self, told: Sequence[tuple[int, list[Line]]]) -> None:
         for item in told:
             self._told.append(item)
             self._last_clock = item[0]
@@ -110,7 +110,8 @@ class Recording:
     def batches(self, size: int) -> Iterator[list[tuple[int, Line]]]:
         """Yield up to `size` lines at a time, with the clock of the recording at each."""
         batch: list[tuple[int, Line]] = []
-        while (lines := self._take()) is not None:
+        for clock, lines in self._merged():
+            self.clock = max(self.clock, clock)
             batch += [(self.clock, line) for line in lines]
             if len(batch) >= size:
                 yield batch
@@ -118,13 +119,17 @@ class Recording:
         if batch:
             yield batch
 
-    def _take(self) -> list[Line] | None:
-        heads = [(h[0], i) for i, cursor in enumerate(self._cursors) if (h := cursor.head()) is not None]
-        if not heads:
-            return None
-        clock, lines = self._cursors[min(heads)[1]].take()
-        self.clock = max(self.clock, clock)
-        return lines
+    def _merged(self) -> Iterator[tuple[int, list[Line]]]:
+        """Take lines from the file whose clock is least, for as long as it is."""
+        while True:
+            heads = [(h[0], i) for i, cursor in enumerate(self._cursors) if (h := cursor.head()) is not None]
+            if not heads:
+                return
+            mine = min(heads)[1]
+            others = min((head for head in heads if head[1] != mine), default=None)
+            cursor = self._cursors[mine]
+            while (head := cursor.head()) is not None and (others is None or (head[0], mine) < others):
+                yield cursor.take()
 
     @property
     def progress(self) -> float:

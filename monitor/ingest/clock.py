@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 HALF_WINDOW = 500
 HEAD = 64
@@ -26,6 +26,8 @@ STEADY_MS = 30_000
 """A lead is believed while the last line bore it out this well: after a backlog it is not."""
 
 Payload = TypeVar("Payload")
+
+_NO_LEAD = (0.0, False)
 
 
 class ReaderClock(Generic[Payload]):
@@ -48,41 +50,48 @@ class ReaderClock(Generic[Payload]):
         self._told = 0  # payloads whose median is known
         self._now: int | None = None
 
-    def push(self, stamp: int, payload: Payload, source: str = "") -> Iterator[tuple[int, Payload]]:
+    def push(self, stamp: int, payload: Payload, source: str = "") -> Sequence[tuple[int, Payload]]:
         """Take one line of a source; return those whose clock is now known."""
         self._ahead.append((stamp, source, payload))
+        told: list[tuple[int, Payload]] = []
         while self._can_advance():
-            yield from self._advance(shrink=False)
+            told += self._advance(shrink=False)
+        return told
 
-    def finish(self) -> Iterator[tuple[int, Payload]]:
+    def finish(self) -> Sequence[tuple[int, Payload]]:
         """Say that no line follows; return the rest."""
+        told: list[tuple[int, Payload]] = []
         while self._waiting or self._ahead:
-            yield from self._advance(shrink=not self._can_advance())
-        yield from self._release_head()
+            told += self._advance(shrink=not self._can_advance())
+        return told + self._release_head()
 
     def _can_advance(self) -> bool:
         """Whether the next line's whole window has been read."""
         half = min(self._told, HALF_WINDOW)
         return len(self._waiting) + len(self._ahead) > half
 
-    def _advance(self, *, shrink: bool) -> Iterator[tuple[int, Payload]]:
+    def _advance(self, *, shrink: bool) -> list[tuple[int, Payload]]:
+        ahead, waiting, stamps, ordered = self._ahead, self._waiting, self._stamps, self._sorted
         half = min(self._told, HALF_WINDOW)
-        while self._ahead and len(self._waiting) <= half:
-            line = self._ahead.popleft()
-            self._waiting.append(line)
+        while ahead and len(waiting) <= half:
+            line = ahead.popleft()
+            waiting.append(line)
             self._let_in(line[0], line[1])
-        half = min(half, len(self._waiting) - 1) if shrink else half
-        while len(self._stamps) - len(self._waiting) > half:
-            del self._sorted[bisect_left(self._sorted, self._stamps.popleft())]
+        half = min(half, len(waiting) - 1) if shrink else half
+        while len(stamps) - len(waiting) > half:
+            del ordered[bisect_left(ordered, stamps.popleft())]
         self._told += 1
-        stamp, source, payload = self._waiting.popleft()
-        median = self._sorted[len(self._sorted) // 2]
+        stamp, source, payload = waiting.popleft()
+        median = ordered[len(ordered) // 2]
         self._learn(source, stamp - median)
-        yield from self._tell(median, payload)
+        if self._now is None:
+            return self._hold_back(median, payload)
+        self._now = max(self._now, median)
+        return [(self._now, payload)]
 
     def _let_in(self, stamp: int, source: str) -> None:
         """Let a stamp into the window, set right by what its source is off."""
-        lead, steady = self._lead.get(source, (0.0, False))
+        lead, steady = self._lead.get(source, _NO_LEAD)
         right = stamp - round(lead) if steady and abs(lead) > OFF_MS else stamp
         if self._kept:
             right = self._kept.popleft()
@@ -90,27 +99,26 @@ class ReaderClock(Generic[Payload]):
         insort(self._sorted, right)
 
     def _learn(self, source: str, lead: int) -> None:
-        known, _ = self._lead.get(source, (float(lead), False))
-        self._lead[source] = (known + LEAD_GAIN * (lead - known), abs(lead - known) <= STEADY_MS)
+        known = self._lead[source][0] if source in self._lead else float(lead)
+        off = lead - known
+        self._lead[source] = (known + LEAD_GAIN * off, -STEADY_MS <= off <= STEADY_MS)
 
-    def _tell(self, median: int, payload: Payload) -> Iterator[tuple[int, Payload]]:
-        if self._now is None:
-            self._head.append((median, payload))
-            if len(self._head) == HEAD:
-                yield from self._release_head()
-            return
-        self._now = max(self._now, median)
-        yield self._now, payload
+    def _hold_back(self, median: int, payload: Payload) -> list[tuple[int, Payload]]:
+        """Hold back the first lines until there are enough of them."""
+        self._head.append((median, payload))
+        return self._release_head() if len(self._head) == HEAD else []
 
-    def _release_head(self) -> Iterator[tuple[int, Payload]]:
+    def _release_head(self) -> list[tuple[int, Payload]]:
         """Tell the clocks of the first lines: the least of the medians from each on."""
         least: list[int] = []
+        told: list[tuple[int, Payload]] = []
         for median, _ in reversed(self._head):
             least.append(min(median, least[-1]) if least else median)
         for clock, (_, payload) in zip(reversed(least), self._head, strict=True):
             self._now = clock
-            yield clock, payload
+            told.append((clock, payload))
         self._head = []
+        return told
 
     @property
     def settled(self) -> bool:

@@ -6,6 +6,7 @@ Frames of one source repeat their shape, so the way from a frame to series numbe
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,13 +32,21 @@ Shape = tuple[str, tuple[str, ...] | None, tuple[str, ...]]
 class Layout:
     """Where the numbers of one shape of frame go, metric by metric, item by item."""
 
-    __slots__ = ("entities", "repeated", "scale", "series")
+    __slots__ = ("_items", "_names", "entities", "repeated", "scale", "series", "shape")
 
-    def __init__(self, series: list[int], entities: list[int], scale: list[float], items: int) -> None:
+    def __init__(
+        self, shape: Shape, series: list[int], entities: list[int], scale: list[float], items: int
+    ) -> None:
+        self.shape = shape
+        self._items, self._names = None if shape[1] is None else list(shape[1]), list(shape[2])
         self.series: Ints = np.array(series, np.int64)
         self.entities: Ints = np.array(entities, np.int64)
         self.repeated: Ints = np.tile(self.entities, len(series) // max(items, 1))
         self.scale: Floats | None = None if all(s == 1.0 for s in scale) else np.array(scale, np.float64)
+
+    def fits(self, body: Body) -> bool:
+        """Tell whether a frame of the same kind and source has this shape."""
+        return body.items == self._items and list(body.metrics) == self._names
 
 
 class Growing:
@@ -67,6 +76,7 @@ class SeriesBook:
         self._catalog = catalog
         self._numbers: dict[tuple[SeriesKey, str], int] = {}
         self._layouts: dict[tuple[str, Shape], Layout] = {}
+        self._latest: dict[tuple[str, str], Layout] = {}
         self.keys: list[SeriesKey] = []
         self.wire_names: list[str] = []
         self.of_source: dict[tuple[str, str], list[int]] = {}
@@ -78,11 +88,19 @@ class SeriesBook:
 
     def layout(self, body: Body) -> Layout:
         """Return where the numbers of a frame go, meeting its series if they are new."""
-        items = None if body.items is None else tuple(body.items)
-        return self.layout_of(body.source, (body.kind, items, tuple(body.metrics)))
+        sender = (body.kind, body.source)
+        latest = self._latest.get(sender)
+        if latest is None or not latest.fits(body):
+            items = None if body.items is None else tuple(body.items)
+            shape = (body.kind, items, tuple(body.metrics))
+            latest = self._latest[sender] = self.layout_of(body.source, shape)
+        return latest
 
     def layout_of(self, source: str, shape: Shape) -> Layout:
         """Return the layout of a frame of this source and shape."""
+        latest = self._latest.get((shape[0], source))
+        if latest is not None and latest.shape is shape:
+            return latest
         known = self._layouts.get((source, shape))
         if known is None:
             known = self._layouts[source, shape] = self._lay_out(source, shape)
@@ -100,7 +118,7 @@ class SeriesBook:
                 series.append(number if wire_name in meant else -1)
                 scales.append(scale)
         numbers = [self.meet_entity(kind, entity) for entity in entities]
-        return Layout(series, numbers, scales, len(entities))
+        return Layout(shape, series, numbers, scales, len(entities))
 
     def _preferred(self, kind: str, wire_names: tuple[str, ...]) -> set[str]:
         """Return the names that count: of several for one metric its own, else the alias listed first."""
@@ -143,6 +161,7 @@ class SeriesBook:
     def forget_layouts(self) -> None:
         """Drop the shapes seen so far; series keep their numbers. Bounds memory under churn."""
         self._layouts.clear()
+        self._latest.clear()
 
     @property
     def shapes(self) -> int:
@@ -187,7 +206,12 @@ def numbers(body: Body) -> Floats:
     flat: list[float | None] = []
     for values in body.metrics.values():
         flat += values
-    return _spelled_out(flat) if isinstance(body, TolerantBody) else np.array(flat, np.float64)
+    if isinstance(body, TolerantBody):
+        return _spelled_out(flat)
+    try:
+        return np.frombuffer(struct.pack(f"{len(flat)}d", *flat))  # twice as fast, but knows no null
+    except struct.error:
+        return np.array(flat, np.float64)
 
 
 def _spelled_out(flat: Sequence[float | str | None]) -> Floats:

@@ -33,7 +33,7 @@ ITEM_KINDS = {
 NotFinite = Literal["NaN", "Infinity", "-Infinity"]
 
 
-class Header(msgspec.Struct):
+class Header(msgspec.Struct, gc=False):
     """What places a frame in time and space."""
 
     kind: str
@@ -42,7 +42,7 @@ class Header(msgspec.Struct):
     received: int | None = None
 
 
-class Body(msgspec.Struct):
+class Body(msgspec.Struct, gc=False):
     """A whole frame. Unknown fields are ignored."""
 
     kind: str
@@ -68,7 +68,7 @@ class Body(msgspec.Struct):
     arguments: dict[str, str] | None = None
 
 
-class TolerantBody(Body, kw_only=True):
+class TolerantBody(Body, kw_only=True, gc=False):
     """A frame some of whose values are the contract's three non-finite strings."""
 
     metrics: dict[str, list[float | NotFinite | None]] = {}  # type: ignore[assignment]

@@ -17,7 +17,7 @@ from monitor.types import Change, Command
 FrameKey = tuple[str, str, int]
 
 
-class HeldFrame(msgspec.Struct):
+class HeldFrame(msgspec.Struct, gc=False):
     """A frame in an open tick: its numbers, and what else it says."""
 
     seq: int

@@ -92,11 +92,9 @@ class Partition:
         if layout.scale is not None:
             blank = self._hygiene.is_sentinel(value)
             self.quality[Quality.SENTINEL] += int(blank.sum())
-            value[blank] = np.nan
-            value *= layout.scale
-        shape = (body.kind, None if body.items is None else tuple(body.items), tuple(body.metrics))
+            value = np.where(blank, np.nan, value) * layout.scale
         seq = -1 if body.seq is None else body.seq
-        return HeldFrame(seq, line, shape, value, _changes(body), _commands(body))
+        return HeldFrame(seq, line, layout.shape, value, _changes(body), _commands(body))
 
     def first_held(self) -> int | None:
         """Return the end of the earliest tick that holds a frame."""

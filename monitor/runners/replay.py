@@ -88,9 +88,7 @@ class Replay:
         began = saved = time.monotonic()
         cost, ticks = 0.0, self.report.ticks
         for batch in self._recording.batches(batch_frames):
-            for clock, line in batch:
-                self._write(self._pipeline.advance(clock))
-                self._note(line, self._pipeline.accept(line.data, line.header, clock))
+            self._feed(batch)
             self.report.lines += len(batch)
             watch(self._recording.progress, self.report)
             now = time.monotonic()
@@ -100,6 +98,16 @@ class Replay:
                 cost = saved - now
         self._write(self._pipeline.finish(self._recording.clock))
         return self._finish(began)
+
+    def _feed(self, batch: list[tuple[int, Line]]) -> None:
+        accept, closes_at = self._pipeline.accept, self._pipeline.closes_at
+        for clock, line in batch:
+            if clock >= closes_at:
+                self._write(self._pipeline.advance(clock))
+                closes_at = self._pipeline.closes_at
+            rejection = accept(line.data, line.header, clock)
+            if rejection is not None:
+                self._note(line, rejection)
 
     def _finish(self, began: float) -> Report:
         for output in self._outputs.values():
@@ -120,9 +128,7 @@ class Replay:
                 if name in self._outputs:
                     self._outputs[name].write(getattr(output, name))
 
-    def _note(self, line: Line, rejection: Rejection | None) -> None:
-        if rejection is None:
-            return
+    def _note(self, line: Line, rejection: Rejection) -> None:
         self.report.dead[str(rejection.reason)] += 1
         if "dead" in self._outputs:
             received = getattr(line.header, "received", None)

@@ -47,7 +47,8 @@ class Timed:
         """Read a recording to its end."""
         for batch in recording.batches(1000):
             for clock, line in batch:
-                self._take(self.pipeline.advance(clock))
+                if clock >= self.pipeline.closes_at:
+                    self._take(self.pipeline.advance(clock))
                 rejected = self.pipeline.accept(line.data, line.header, clock)
                 assert rejected is None, rejected
 
