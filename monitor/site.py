@@ -95,7 +95,7 @@ class Places:
         number = {family: i for i, family in enumerate(self._families)}
         metrics = [catalog.get(kind, metric) for kind, metric in table.metrics]
         family = np.array([number[m.family if m else "other"] for m in metrics], np.int64)
-        entity = np.array([graph.index[name] for name in table.entities], np.int64)
+        entity = graph.places(table.entities)
         self._slot = family[table.metric] * self._size + entity[table.entity]
         boxes = {box for name in table.entities if (box := container_of(name))}
         sources = np.array([graph.index[box] for box in sorted(boxes)], np.int64)
@@ -125,7 +125,7 @@ class Site:
         self._strangers: set[str] = set()
         self._wake: int | None = None
         self._closed = 0
-        self._base = self._topology.at(0)
+        self._base = self._graph = self._topology.at(0)
         self._place(self._base)
 
     def next_due(self) -> int | None:
@@ -159,8 +159,9 @@ class Site:
         self._aggregate.reindex(self._table, self._graph, moved)
 
     def _place(self, base: Graph) -> None:
+        graph = self._graph if base is self._base else base
         self._base = base
-        self._graph = base.with_entities([*self._table.entities, *sorted(self._strangers)])
+        self._graph = graph.with_entities([*self._table.entities, *sorted(self._strangers)])
         self._places = Places(self._table, self._graph, self._catalog)
 
     def _measure(self, end: int, parts: Sequence[TickPart]) -> _Measured:
@@ -213,7 +214,8 @@ class Site:
         self._table = SeriesTable(SeriesKey(*key) for key in state["series"])
         self._strangers, self._wake = set(state["strangers"]), state["wake"]
         self._closed = state["closed"]
-        self._place(self._topology.at(self._closed))
+        self._base = self._graph = self._topology.at(self._closed)
+        self._place(self._base)
         self._detect.restore(state["detect"], self._table, self._graph)
         self._aggregate.restore(state["aggregate"], self._table, self._graph)
         self._absence = Absence.from_state(self._tick_ms, state["absence"])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy import sparse
 
+from monitor.kernels.coding import number
 from monitor.kernels.reach import PLANT, beneath, over_table
-from monitor.types import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,22 +60,23 @@ def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     pieces = [_way(table, graph, catalog, *way) for way in WAYS]
     group = np.concatenate([piece[0] for piece in pieces])
     series = np.concatenate([piece[1] for piece in pieces])
-    code = group * len(table.metrics) + table.metric[series]
-    codes, row, size = np.unique(code, return_inverse=True, return_counts=True)
-    big = np.flatnonzero(size >= FEWEST)
-    place = np.full(len(codes), -1, np.int64)
+    code, first = number(group, table.metric[series])
+    big = np.flatnonzero(np.bincount(code, minlength=len(first)) >= FEWEST)
+    place = np.full(len(first), -1, np.int64)
     place[big] = np.arange(len(big))
-    row = place[row]
+    row = place[code]
     kept = row >= 0
     members = sparse.csr_array(
         (np.ones(int(kept.sum())), (row[kept], series[kept])), shape=(len(big), len(table.keys))
     )
     members.sort_indices()
-    names = [_name(graph, table, int(c)) for c in codes[big]]
-    pool_names: list[tuple[str, ...]] = [(kind_of(name[0]), *name[1:]) for name in names]
-    pools = sorted(set(pool_names))
-    number = {name: k for k, name in enumerate(pools)}
-    return Groups(names, members, pools, np.array([number[name] for name in pool_names], np.int64))
+    whose, metric = group[first[big]].tolist(), table.metric[series[first[big]]].tolist()
+    names = [(graph.ids[i], *table.metrics[m]) for i, m in zip(whose, metric, strict=True)]
+    pool_of = [(graph.kinds[i], m) for i, m in zip(whose, metric, strict=True)]
+    known = sorted(set(pool_of))  # metrics are sorted, so this is the order of the names
+    place_of = {pool: k for k, pool in enumerate(known)}
+    pools: list[tuple[str, ...]] = [(kind, *table.metrics[m]) for kind, m in known]
+    return Groups(names, members, pools, np.array([place_of[pool] for pool in pool_of], np.int64))
 
 
 def _way(
@@ -97,13 +98,10 @@ def _charted(catalog: Catalog, kind: str, name: str) -> bool:
     return metric is not None and metric.bad != "none" and metric.unit not in {"bitmask", "code", "flag"}
 
 
-def _name(graph: Graph, table: Table, code: int) -> tuple[str, str, str]:
-    entity, metric = divmod(code, len(table.metrics))
-    return (graph.ids[entity], *table.metrics[metric])
-
-
 def same_rows(old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]) -> Ints:
     """Return where each old name stands among the new ones, -1 for gone."""
+    if old == new:
+        return np.arange(len(new))
     place = {name: number for number, name in enumerate(new)}
     return np.array([place.get(name, -1) for name in old], np.int64)
 

@@ -161,14 +161,14 @@ class AggregateStage:
         return np.where(enough, mean, np.nan), np.nan_to_num(rhythm)
 
     def _watched_rows(self, groups: Groups) -> Rows:
-        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.names]
-        n = len(metrics)
+        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.pools]
+        n = len(groups.names)
         return Rows(
             groups.pool,
             np.zeros(n, bool),
             Bad(
-                np.array([m is not None and m.bad in {"up", "both"} for m in metrics], bool),
-                np.array([m is not None and m.bad in {"down", "both"} for m in metrics], bool),
+                np.array([m is not None and m.bad in {"up", "both"} for m in metrics], bool)[groups.pool],
+                np.array([m is not None and m.bad in {"down", "both"} for m in metrics], bool)[groups.pool],
             ),
             np.full(n, FLOOR),
             np.full(n, self._settings.raise_nats + np.log(K)),

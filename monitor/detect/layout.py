@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monitor.catalog import Metric
 from monitor.detect.loads import find_loads, workloads
+from monitor.kernels.coding import number
 from monitor.types import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from scipy import sparse
 
     from monitor.catalog import Catalog
@@ -97,17 +97,17 @@ def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) 
     words = _Words(table, graph)
     driver = find_loads(table, graph)
     pool_key = words.codes(("kind", "sku"))
-    pool, pool_at = _number(table.metric, pool_key[table.entity])
+    pool, pool_at = number(table.metric, pool_key[table.entity])
     group, group_at = _groups(table, metrics, words, driver.has)
     sizes = np.bincount(group[group >= 0], minlength=max(len(group_at), 1))
     group = np.where((group >= 0) & (sizes[np.maximum(group, 0)] >= min_peers), group, -1)
     rows = np.flatnonzero(driver.has)
     own_fit = group[rows] < 0
-    fit, fit_at = _number(pool[rows], np.where(own_fit, table.entity[rows] + 1, 0))
+    fit, fit_at = number(pool[rows], np.where(own_fit, table.entity[rows] + 1, 0))
     return Layout(
         metric_of=metrics,
         metric=table.metric.astype(np.int64),
-        pools=[words.name(table, i, ("kind", "sku")) for i in pool_at],
+        pools=[words.name(table, i, ("kind", "sku")) for i in pool_at.tolist()],
         pool=pool,
         group=group,
         groups=[_group_name(words, table, metrics, i, bool(driver.has[i])) for i in group_at],
@@ -120,7 +120,7 @@ def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) 
                 *words.name(table, int(rows[i]), ("kind", "sku")),
                 table.keys[rows[i]].entity if own_fit[i] else "",
             )
-            for i in fit_at
+            for i in fit_at.tolist()
         ],
     )
 
@@ -160,29 +160,24 @@ def _groups(
 ) -> tuple[Ints, list[int]]:
     """Peer group of every series (-1: its metric allows none), and a member of each."""
     key = np.full(len(table), -1, np.int64)
-    for number, metric in enumerate(metrics):
+    order = np.argsort(table.metric.astype(np.uint16), kind="stable")
+    bounds = np.searchsorted(table.metric[order], np.arange(len(metrics) + 1))
+    for k, metric in enumerate(metrics):
         if "self" in metric.peers:
             continue
+        of_metric = order[bounds[k] : bounds[k + 1]]
         for has_driver in (False, True):
-            rows = np.flatnonzero((table.metric == number) & (driven == has_driver))
+            rows = of_metric[driven[of_metric] == has_driver]
+            if not len(rows):
+                continue
             codes = words.codes(_peer_words(metric, has_driver))
             key[rows] = codes[table.entity[rows]] * 2 + has_driver
             if "parent" in metric.peers:
-                orphan = np.array([not parent for parent in words.values("parent")], bool)
-                key[rows[orphan[table.entity[rows]]]] = -1
+                key[rows[words.orphans[table.entity[rows]]]] = -1
     allowed = np.flatnonzero(key >= 0)
     group = np.full(len(table), -1, np.int64)
-    group[allowed], members = _number(table.metric[allowed], key[allowed])
-    return group, [int(allowed[i]) for i in members]
-
-
-def _number(*columns: NDArray[np.integer[Any]]) -> tuple[Ints, list[int]]:
-    """Return the number of each tuple of the columns, ascending, and where each number stands first."""
-    code = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        code = code * (int(column.max(initial=0)) + 1) + column
-    _, first, number = np.unique(code, return_index=True, return_inverse=True)
-    return number.astype(np.int64), first.tolist()
+    group[allowed], members = number(table.metric[allowed], key[allowed])
+    return group, allowed[members].tolist()
 
 
 class _Words:
@@ -190,16 +185,22 @@ class _Words:
 
     def __init__(self, table: SeriesTable, graph: Graph) -> None:
         self._entities = table.entities
-        self._at = np.array([graph.index.get(e, -1) for e in table.entities], np.int64)
+        self._at = graph.places(table.entities)
         self._graph = graph
-        self._values: dict[str, list[str]] = {}
+        self._words: dict[str, tuple[Ints, list[str]]] = {}
         self._codes: dict[tuple[str, ...], Ints] = {}
 
-    def values(self, word: str) -> list[str]:
-        """Return the text that entities share under a word."""
-        if word not in self._values:
-            self._values[word] = self._find(word)
-        return self._values[word]
+    @cached_property
+    def orphans(self) -> Bools:
+        """Which entities are in nothing."""
+        codes, texts = self._word("parent")
+        return np.array([not text for text in texts], bool)[codes]
+
+    def _word(self, word: str) -> tuple[Ints, list[str]]:
+        """Return the code of each entity under a word, and the texts that the codes stand for, sorted."""
+        if word not in self._words:
+            self._words[word] = self._find(word)
+        return self._words[word]
 
     def codes(self, words: tuple[str, ...]) -> Ints:
         """Return a number for each entity, equal where all the words' values are equal."""
@@ -211,23 +212,32 @@ class _Words:
         if not self._entities or not words:
             return np.zeros(len(self._entities), np.int64)
         if len(words) > 1:
-            return _number(*[self.codes((word,)) for word in words])[0]
-        place = {value: code for code, value in enumerate(sorted(set(self.values(words[0]))))}
-        return np.array([place[value] for value in self.values(words[0])], np.int64)
+            return number(*[self.codes((word,)) for word in words])[0]
+        return self._word(words[0])[0]
 
     def name(self, table: SeriesTable, row: int, words: tuple[str, ...]) -> tuple[str, ...]:
         """Return the name of what the series in a row shares with others."""
         entity = int(table.entity[row])
         kind, metric = table.metrics[table.metric[row]]
-        return (kind, metric, *[self.values(word)[entity] for word in words])
+        found = [self._word(word) for word in words]
+        return (kind, metric, *[texts[codes[entity]] for codes, texts in found])
 
-    def _find(self, word: str) -> list[str]:
+    def _find(self, word: str) -> tuple[Ints, list[str]]:
         if word == "kind":
-            return [kind_of(e) for e in self._entities]
+            return _coded([kind_of(e) for e in self._entities])
         if word == "parent":
-            parents = self._graph.parent
-            return [self._graph.ids[parents[i]] if i >= 0 and parents[i] >= 0 else "" for i in self._at]
+            ids, at = self._graph.ids, self._at
+            parents = np.where(at >= 0, self._graph.parent[at], -1) if len(ids) else np.full(len(at), -1)
+            found, codes = np.unique(parents, return_inverse=True)  # ids are sorted, and "" comes before all
+            return codes.astype(np.int64), [ids[i] if i >= 0 else "" for i in found.tolist()]
         if word == "job":
             return workloads(self._graph, self._at)
         column = self._graph.tag_values(word.removeprefix("tag:"))
-        return [str(column[i]) if i >= 0 else "" for i in self._at]
+        return _coded([str(column[i]) if i >= 0 else "" for i in self._at.tolist()])
+
+
+def _coded(values: list[str]) -> tuple[Ints, list[str]]:
+    """Return the code of each text, and the texts, sorted."""
+    texts = sorted(set(values))
+    place = {text: code for code, text in enumerate(texts)}
+    return np.array([place[value] for value in values], np.int64), texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,9 +46,8 @@ def find_loads(table: SeriesTable, graph: Graph) -> Loads:
     for number, pair in enumerate(table.metrics):
         if pair in DRIVERS:
             driven = np.flatnonzero(table.metric == number)
-            s, t = _links(
-                driven, pair[0], rows.of(_SOURCE.get(pair[0], pair[0]), DRIVERS[pair]), table, graph
-            )
+            driver = rows.of(_SOURCE.get(pair[0], pair[0]), DRIVERS[pair])
+            s, t = _links(driven, pair[0], driver, table, graph)
             source.append(s)
             target.append(t)
     s, t = np.concatenate(source), np.concatenate(target)
@@ -86,28 +86,44 @@ class _Rows:
 def _beneath(table: SeriesTable, graph: Graph) -> sparse.csr_array:
     """Who is beneath whom over the table's entities, (E, E)."""
     columns = over_table(beneath(graph, PLANT), graph, table.entities)
-    at = np.array([graph.index.get(entity, -1) for entity in table.entities], np.int64)
+    at = graph.places(table.entities)
     known = np.flatnonzero(at >= 0)
     pick = sparse.csr_array((np.ones(len(known)), (known, at[known])), shape=(len(at), len(graph)))
     return sparse.csr_array(pick @ columns)
 
 
-def workloads(graph: Graph, at: Ints) -> list[str]:
+def workloads(graph: Graph, at: Ints) -> tuple[Ints, list[str]]:
     """Return what works on each entity: the jobs and services that depend on it or on what contains it.
 
-    at: indices into the graph, -1 for an entity that is not in it, which works on nothing known.
+    at: indices into the graph, -1 for an entity that is not in it, which works on nothing known. Returns the
+    distinct answers (ids joined by commas), sorted, and before them which of those each entity has.
     """
-    cache: dict[int, tuple[str, ...]] = {}
+    above = np.where(at >= 0, graph.parent[at], -1) if len(graph) else np.full(len(at), -1)
+    entity, work = _workers(graph, np.concatenate([at, above]))
+    pairs = np.unique(entity % max(len(at), 1) * len(graph) + work)
+    entity, work = np.divmod(pairs, max(len(graph), 1))
+    bounds = np.searchsorted(entity, np.arange(len(at) + 1)).tolist()
+    works, texts = work.tolist(), {}
+    for start, end in pairwise(bounds):
+        mine = tuple(works[start:end])
+        if mine not in texts:
+            texts[mine] = ",".join([graph.ids[i] for i in mine])
+    names = sorted(set(texts.values()))
+    place = {text: code for code, text in enumerate(names)}
+    codes = {mine: place[text] for mine, text in texts.items()}
+    return np.array([codes[tuple(works[a:b])] for a, b in pairwise(bounds)], np.int64), names
 
-    def direct(i: int) -> tuple[str, ...]:
-        if i not in cache:
-            ids = [graph.ids[k] for k in graph.dependents(i) if graph.kinds[k] in WORK]
-            cache[i] = tuple(ids)
-        return cache[i]
 
-    found = []
-    for i in at.tolist():
-        above = int(graph.parent[i]) if i >= 0 else -1
-        names = {*(direct(i) if i >= 0 else ()), *(direct(above) if above >= 0 else ())}
-        found.append(",".join(sorted(names)))
-    return found
+def _workers(graph: Graph, at: Ints) -> tuple[Ints, Ints]:
+    """Return pairs (k, work): the job or service that depends on at[k], by k."""
+    pairs = graph.depends.tocoo()
+    works = np.array([kind in WORK for kind in graph.kinds], bool)[pairs.coords[0]]
+    work, carrier = pairs.coords[0][works].astype(np.int64), pairs.coords[1][works]
+    order = np.argsort(carrier, kind="stable")
+    bounds = np.searchsorted(carrier[order], np.arange(len(graph) + 1))
+    known = np.flatnonzero(at >= 0)
+    start = bounds[at[known]]
+    count = bounds[at[known] + 1] - start
+    before = np.cumsum(count) - count
+    place = np.arange(int(count.sum())) + np.repeat(start - before, count)
+    return np.repeat(known, count), work[order[place]]

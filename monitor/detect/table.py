@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, KeysView, Sequence
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
     from monitor.types import Ints, SeriesKey
+
+Name = TypeVar("Name", "SeriesKey", str, tuple[str, str])
 
 
 class SeriesTable:
@@ -36,43 +40,60 @@ class SeriesTable:
         self.metrics: list[tuple[str, str]] = []
         self.entity: NDArray[np.int32] = np.empty(0, np.int32)
         self.metric: NDArray[np.int32] = np.empty(0, np.int32)
-        self._position: dict[SeriesKey, int] = {}
+        self._known: set[SeriesKey] = set()
         self.merge(keys)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
-    def known(self) -> KeysView[SeriesKey]:
+    def known(self) -> AbstractSet[SeriesKey]:
         """The series as a set."""
-        return self._position.keys()
+        return self._known
 
     def position(self, key: SeriesKey) -> int | None:
         """Return where a series stands, None if there is no such series."""
-        return self._position.get(key)
+        return bisect_left(self.keys, key) if key in self._known else None
 
     def rows_of(self, keys: Sequence[SeriesKey]) -> Ints:
         """Return where known series stand, in their order; KeyError for one that is not known."""
-        return np.array([self._position[key] for key in keys], np.int64)
+        unknown = next((key for key in keys if key not in self._known), None)
+        if unknown is not None:
+            raise KeyError(unknown)
+        return np.array([bisect_left(self.keys, key) for key in keys], np.int64)
 
     def merge(self, new_keys: Iterable[SeriesKey]) -> Ints | None:
         """Add the series that are not there yet.
 
         Returns where each of the old series stands now, ascending, or None when nothing was added.
         """
-        added = {key for key in new_keys if key not in self._position}
+        added = sorted({key for key in new_keys if key not in self._known})
         if not added:
             return None
-        old = self.keys
-        self.keys = sorted([*old, *added])
-        self._position = {key: place for place, key in enumerate(self.keys)}
-        self._number()
-        return np.array([self._position[key] for key in old], np.int64)
+        self._known.update(added)
+        self.keys, moved, places = _merged(self.keys, added)
+        new_entities = sorted({key.entity for key in added}.difference(self.entities))
+        new_metrics = sorted({(key.kind, key.metric) for key in added}.difference(self.metrics))
+        self.entities, entity_moved, _ = _merged(self.entities, new_entities)
+        self.metrics, metric_moved, _ = _merged(self.metrics, new_metrics)
+        entity, metric = np.empty((2, len(self.keys)), np.int32)
+        entity[moved], metric[moved] = entity_moved[self.entity], metric_moved[self.metric]
+        entity[places] = [bisect_left(self.entities, key.entity) for key in added]
+        metric[places] = [bisect_left(self.metrics, (key.kind, key.metric)) for key in added]
+        self.entity, self.metric = entity, metric
+        return moved
 
-    def _number(self) -> None:
-        self.entities = sorted({key.entity for key in self.keys})
-        self.metrics = sorted({(key.kind, key.metric) for key in self.keys})
-        entity = {name: number for number, name in enumerate(self.entities)}
-        metric = {pair: number for number, pair in enumerate(self.metrics)}
-        self.entity = np.array([entity[key.entity] for key in self.keys], np.int32)
-        self.metric = np.array([metric[key.kind, key.metric] for key in self.keys], np.int32)
+
+def _merged(old: list[Name], added: list[Name]) -> tuple[list[Name], Ints, Ints]:
+    """Merge two sorted lists without a common element; return where the old and the added ones stand."""
+    before = [bisect_left(old, name) for name in added]
+    merged: list[Name] = []
+    done = 0
+    for place, name in zip(before, added, strict=True):
+        merged += old[done:place]
+        merged.append(name)
+        done = place
+    merged += old[done:]
+    at = np.arange(len(old))
+    starts = np.array(before, np.int64)
+    return merged, at + np.searchsorted(starts, at, side="right"), starts + np.arange(len(added))

@@ -51,11 +51,19 @@ class Columns:
 
     def resize(self, moved: Ints, n: int) -> None:
         """Move row i to `moved[i]` of n rows (-1 drops it); the other rows are new."""
-        kept = moved >= 0
+        if n == len(self) == len(moved) and np.array_equal(moved, np.arange(n)):
+            return
+        kept = np.flatnonzero(moved >= 0)
+        if not len(kept):
+            self._arrays = {name: _filled(column, n) for name, column in self.layout.items()}
+            return
+        source = np.full(n, -1, np.int64)
+        source[moved[kept]] = kept
+        new = np.flatnonzero(source < 0)
         for name, column in self.layout.items():
-            fresh = _filled(column, n)
-            fresh[..., moved[kept]] = self._arrays[name][..., kept]
-            self._arrays[name] = fresh
+            carried = np.take(self._arrays[name], source, axis=-1, mode="wrap")
+            carried[..., new] = column.fill
+            self._arrays[name] = carried
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Make some rows new."""

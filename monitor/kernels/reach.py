@@ -22,8 +22,16 @@ STEPS = 8
 def beneath(graph: Graph, kinds: frozenset[str]) -> sparse.csr_array:
     """Return who is beneath whom (containment and dependence, any number of steps) among entities of `kinds`.
 
-    A matrix of 0/1, shape (n, n) over the graph: the column is beneath the row.
+    A matrix of 0/1, shape (n, n) over the graph: the column is beneath the row. It is kept with the graph.
     """
+    key = ("beneath", kinds)
+    if key not in graph.kept:
+        graph.kept[key] = _beneath(graph, kinds)
+    found: sparse.csr_array = graph.kept[key]
+    return found
+
+
+def _beneath(graph: Graph, kinds: frozenset[str]) -> sparse.csr_array:
     n = len(graph)
     inside = np.array([kind in kinds for kind in graph.kinds], bool)
     child = np.flatnonzero(graph.parent >= 0)
@@ -31,10 +39,11 @@ def beneath(graph: Graph, kinds: frozenset[str]) -> sparse.csr_array:
     serves = sparse.csr_array(graph.depends.T.astype(np.float64))
     keep = sparse.diags_array(inside.astype(np.float64)).tocsr()
     step = sparse.csr_array(keep @ (contains + serves) @ keep)
-    reach = step
+    reach = frontier = step
     for _ in range(STEPS):
-        wider = sparse.csr_array(reach + step @ reach)
-        wider.data[:] = 1.0
+        frontier = sparse.csr_array(frontier @ step)
+        frontier.data[:] = 1.0
+        wider = sparse.csr_array(reach + frontier)
         if wider.nnz == reach.nnz:
             break
         reach = wider
@@ -44,7 +53,7 @@ def beneath(graph: Graph, kinds: frozenset[str]) -> sparse.csr_array:
 
 def over_table(reach: sparse.csr_array, graph: Graph, entities: Sequence[str]) -> sparse.csr_array:
     """Return the columns of `reach` that are a table's entities: (n, E), entities not in the graph empty."""
-    at = np.array([graph.index.get(entity, -1) for entity in entities], np.int64)
+    at = graph.places(entities)
     known = np.flatnonzero(at >= 0)
     pick = sparse.csr_array((np.ones(len(known)), (at[known], known)), shape=(len(graph), len(at)))
     return sparse.csr_array(reach @ pick)

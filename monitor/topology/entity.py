@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -54,6 +55,7 @@ def canonical_kind(kind: str) -> str:
     return kind if kind in KINDS else FALLBACK_KIND
 
 
+@lru_cache(1 << 18)
 def container_of(entity: str) -> str | None:
     """Return the entity that must contain this one by its name, or None where the name does not tell.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +13,7 @@ from monitor.topology.forest import Forest, grow
 from monitor.types import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,8 @@ class Graph:
         self.parent = parent
         self.depends = depends
         self.registered = registered
+        self.kept: dict[Any, Any] = {}  # what others derived from this graph alone, under their own keys
+        self._placed: tuple[Sequence[str], Ints] = ((), np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,6 +51,18 @@ class Graph:
     def kinds(self) -> tuple[str, ...]:
         """The kind in each id, known to the product or not, aligned with `ids`."""
         return tuple([kind_of(name) for name in self.ids])
+
+    def places(self, names: Sequence[str]) -> Ints:
+        """Return the index of each name, -1 for one that is not here, shape (names,).
+
+        The last answer is kept: many ask about the entities of one table, whose list must not be changed.
+        """
+        asked, answer = self._placed
+        if asked is not names:
+            get = self.index.get
+            answer = np.array([get(name, -1) for name in names], np.int64)
+            self._placed = names, answer
+        return answer
 
     def children(self, i: int) -> Ints:
         """Return what an entity contains directly, ascending."""

@@ -1,0 +1,40 @@
+"""Numbers for combinations: equal rows of a few columns of codes get one number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.types import Ints
+
+_DENSE = 8
+"""Up to so many possible codes for each row are numbered through a table of them all, else by sorting."""
+
+
+def number(*columns: NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
+    """Return the number of each tuple of the columns, ascending, and where each number stands first.
+
+    columns: not negative, all of shape (n,). The cost is O(n) where the codes are dense.
+
+    >>> number(np.array([3, 1, 3]), np.array([0, 5, 0]))
+    (array([1, 0, 1]), array([1, 0]))
+    """
+    n = len(columns[0])
+    code = np.zeros(n, np.int64)
+    size = 1
+    for column in columns:
+        span = int(column.max(initial=0)) + 1
+        code, size = code * span + column, size * span
+    if size > _DENSE * (n + 1024):
+        _, first, found = np.unique(code, return_index=True, return_inverse=True)
+        return found.astype(np.int64), first.astype(np.int64)
+    place = np.full(size, n, np.int64)
+    place[code[::-1]] = np.arange(n - 1, -1, -1)  # the first of each code is written last, and stays
+    known = np.flatnonzero(place < n)
+    first = place[known]
+    place[known] = np.arange(len(known))
+    return place[code], first
