@@ -74,6 +74,10 @@ class Metric(msgspec.Struct, frozen=True):
     `signal_nonfinite` says that NaN and the infinities are readings that mean something. Aliases stand in
     order of preference: where a frame carries several names of one metric, the canonical name counts, else
     the first alias.
+
+    What may page: nothing statistical where `pages` is false (it explains, and makes tickets); else a
+    deviation from the expected of at least `matters`, in the metric's unit, and of at least the share
+    `matters_share` of what was expected. However sure a smaller one is, it harms nobody tonight.
     """
 
     kind: FrameKind
@@ -87,6 +91,9 @@ class Metric(msgspec.Struct, frozen=True):
     resolution: float | None = None
     peers: tuple[str, ...] = ()
     signal_nonfinite: bool = False
+    pages: bool = True
+    matters: float = 0.0
+    matters_share: float = 0.0
     aliases: tuple[Alias, ...] = ()
 
 
@@ -212,6 +219,11 @@ def _metric_problems(fields: dict[str, Any]) -> list[str]:
         problems.append(f"low: {low:g} is not below high, {high:g}")
     if resolution is not None and resolution <= 0:
         problems.append(f"resolution: {resolution:g} is no step; write a number above 0")
+    problems += [
+        f"{name}: {fields[name]:g} is no size; write a number from 0 on"
+        for name in ("matters", "matters_share")
+        if fields.get(name, 0.0) < 0
+    ]
     if fields.get("type") == "counter" and low is None:
         problems.append("low: a counter needs one (0)")
     peers = fields.get("peers", ())

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
             """Standardised residuals, NaN for none."""
 
         @property
+        def effect(self) -> Floats:
+            """The same as multiples of what matters."""
+
+        @property
         def company(self) -> Ints:
             """Who was compared with whom now, -1 for nobody."""
 
@@ -48,6 +52,9 @@ if TYPE_CHECKING:
 
 MEMBER_CLIP = 3.0
 """A member says at most this much: one very hot GPU is no hot node."""
+
+MATTERS = 0.5
+"""A group pages where its members deviate by half of what matters in one alone: many of them are worse."""
 
 PRESENT = 0.5
 MAJORITY = 0.4
@@ -88,7 +95,12 @@ class AggregateStage:
         self._watch = Watch(learning)
         self._standing = Standing()
         self._series = Columns(
-            {"z": Column("f4", np.nan), "end": Column("i8", -1), "company": Column("i4", -1)}
+            {
+                "z": Column("f4", np.nan),
+                "effect": Column("f4", 0),
+                "end": Column("i8", -1),
+                "company": Column("i4", -1),
+            }
         )
         self._group = Columns({"end": Column("i8", -1), "judged": Column("i1", 0)})
         self._groups: Groups | None = None
@@ -112,6 +124,8 @@ class AggregateStage:
         if old is not None:
             self._watch.restart(changed_members(old, groups, moved, rows))
         self._groups, self._rows, self._share = groups, self._watched_rows(groups), np.empty(0)
+        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.names]
+        self._may_page = np.array([m is not None and m.pages for m in metrics], bool)
         kinds = np.unique(np.array([name[0] for name in groups.pools], object), return_inverse=True)[1]
         of_group = kinds[groups.pool] if len(groups.names) else groups.pool
         self._hypotheses: Ints = np.bincount(of_group)[of_group] if len(of_group) else of_group
@@ -124,7 +138,7 @@ class AggregateStage:
         del table
         if len(self._share) != len(groups.names):
             self._share = share_of_company(groups.members, residuals.group)
-        mean, rhythm = self._means(panel.end, residuals, groups)
+        mean, effect, rhythm = self._means(panel.end, residuals, groups)
         due = np.isfinite(mean) & (panel.end - self._group["end"] >= 0.99 * rhythm)
         self._group["end"][due] = panel.end
         r = np.where(due, mean, np.nan)
@@ -133,7 +147,8 @@ class AggregateStage:
         before = (self._group["judged"] > 0) & np.isfinite(mean)
         self._group["judged"] = np.where(due, seen.judged, before).astype(np.int8)
         chart = Chart(r, seen.offset, seen.sigma, self._settings.chart_sigmas)
-        pages = Pages(self._settings.page_budget_per_30d, self._hypotheses, rhythm, np.ones(len(r), bool))
+        budget = self._settings.page_budget_per_30d
+        pages = Pages(budget, self._hypotheses, rhythm, self._may_page, effect / MATTERS)
         signals = watched_signals(
             self._watch.latch, np.arange(len(r)), chart, pages, self._name, self._standing
         )
@@ -142,10 +157,11 @@ class AggregateStage:
             panel.end, standing, raised, cleared, self._group["judged"] > 0, groups.names, mean
         )
 
-    def _means(self, end: int, residuals: Residuals, groups: Groups) -> tuple[Floats, Floats]:
-        """Return (means of the members that count, rhythms), both (G,)."""
+    def _means(self, end: int, residuals: Residuals, groups: Groups) -> tuple[Floats, Floats, Floats]:
+        """Return (means of the members that count, mean effects, rhythms), all (G,)."""
         new = np.flatnonzero(np.isfinite(residuals.z))
         self._series["z"][new] = np.clip(residuals.z[new], -MEMBER_CLIP, MEMBER_CLIP)
+        self._series["effect"][new] = np.clip(np.nan_to_num(residuals.effect[new]), -MEMBER_CLIP, MEMBER_CLIP)
         self._series["end"][new] = end
         self._series["company"][new] = residuals.company[new]
         age = end - self._series["end"]
@@ -156,9 +172,10 @@ class AggregateStage:
         size = np.diff(groups.members.indptr)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = (groups.members @ z) / present
+            effect = (groups.members @ np.where(counts, self._series["effect"], 0.0)) / present
             rhythm = (groups.members @ (counts * residuals.rhythm)) / present
         enough = (present >= np.maximum(PRESENT * size, 1)) & (self._share <= MAJORITY)
-        return np.where(enough, mean, np.nan), np.nan_to_num(rhythm)
+        return np.where(enough, mean, np.nan), effect, np.nan_to_num(rhythm)
 
     def _watched_rows(self, groups: Groups) -> Rows:
         metrics = [self._catalog.get(kind, name) for _, kind, name in groups.pools]

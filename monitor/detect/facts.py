@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.columns import Column, Columns
+from monitor.kernels.medians import GroupedMedian
 from monitor.reasons import SignalReason
 from monitor.types import Signal
 from monitor.units import HOUR, MINUTE
@@ -134,6 +135,7 @@ _OF = np.array([fact.of for fact in FACTS], np.int64)
 _NEED = np.array([fact.need for fact in FACTS], np.int64)
 _HOLD = np.array([fact.hold_ms for fact in FACTS], np.int64)
 _SEEN = np.array([fact.seen for fact in FACTS], bool)
+_BESIDE = np.array([fact.reason is SignalReason.SLOW_BESIDE_FLEET for fact in FACTS], bool)
 _HARD = np.array([fact.hard for fact in FACTS], bool)
 
 
@@ -157,6 +159,8 @@ class Facts:
         )
         self.rows: Ints = np.empty(0, np.int64)
         self._fact: Ints = np.empty(0, np.int64)
+        self._group: Ints = np.empty(0, np.int64)
+        self._beside = GroupedMedian(self._group, 0)
         self.to_state = self._columns.to_state
 
     @property
@@ -164,8 +168,8 @@ class Facts:
         """How many bytes the state takes."""
         return self._columns.nbytes
 
-    def resize(self, table: SeriesTable, moved: Ints) -> None:
-        """Take the series of a new table; series i is now `moved[i]`."""
+    def resize(self, table: SeriesTable, group: Ints, moved: Ints) -> None:
+        """Take the series of a new table and their peer groups (-1: none); series i is now `moved[i]`."""
         of_metric = {pair: number for number, fact in enumerate(FACTS) for pair in fact.metrics}
         fact = np.array([of_metric.get(pair, -1) for pair in table.metrics], np.int64)[table.metric]
         rows = np.flatnonzero(fact >= 0)
@@ -173,17 +177,21 @@ class Facts:
         place[rows] = np.arange(len(rows))
         self._columns.resize(place[moved[self.rows]] if len(self.rows) else self.rows, len(rows))
         self.rows, self._fact = rows, fact[rows]
+        self._group = np.where(_BESIDE[self._fact], group[rows], -1)
+        self._beside = GroupedMedian(self._group, int(group.max(initial=0)) + 1)
 
     @property
     def on(self) -> Bools:
         """Which of `rows` stand."""
         return self._columns["on"] > 0
 
-    def step(self, panel: Panel, median: Floats) -> None:
-        """Take a round. median: of the peers, (rows,)."""
+    def step(self, panel: Panel, held: Floats, min_peers: int) -> None:
+        """Take a round. held: the readings that count now, (S,). Medians are of `min_peers` at least."""
         now, ts = panel.x[self.rows], panel.ts[self.rows]
         present = np.isfinite(now)
-        shows = self._shows(now, median) & present
+        median, count = (of[self._group] for of in self._beside(held[self.rows]))
+        enough = (self._group >= 0) & (count >= min_peers)
+        shows = self._shows(now, np.where(enough, median, np.nan)) & present
         self._remember(present, shows, now)
         hits = _POPCOUNT[self._columns["hits"] & ((1 << _OF[self._fact]) - 1)]
         met = shows & (hits >= _NEED[self._fact])

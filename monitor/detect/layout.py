@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 RARE_COUNTS = frozenset({"fabric", "congestion", "memory_errors", "interconnect", "failures"})
+PAGING = frozenset({"gpu", "network", "facility", "job"})
+"""Frame kinds whose statistics may page; the others raise and clear, which explains and makes tickets."""
+
 RESOLUTION_FLOOR = 0.29  # the standard deviation of rounding is 1 / sqrt(12) steps
 
 
@@ -83,6 +86,17 @@ class Layout:
     def down(self) -> Bools:
         """Series for which less is worse."""
         return self.by_metric(lambda m: m.bad in {"down", "both"})
+
+    @cached_property
+    def may_page(self) -> Bools:
+        """Series whose statistics may page."""
+        return self.by_metric(lambda m: m.pages and m.kind in PAGING)
+
+    def matters(self, expected: Floats) -> Floats:
+        """Return the least deviation from the expected that matters, in the unit of each series."""
+        least = np.array([[m.matters, m.matters_share] for m in self.metric_of], np.float64).reshape(-1, 2)
+        matters: Floats = np.maximum(least[self.metric, 0], least[self.metric, 1] * np.abs(expected))
+        return matters
 
     @cached_property
     def floor(self) -> Floats:

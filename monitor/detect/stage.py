@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from monitor.topology import Graph
     from monitor.types import Bools, Floats, Ints, Panel, Signal
 
-PAGING = frozenset({"gpu", "network", "facility", "job"})
-"""Frame kinds whose statistics may page; the others raise and clear, which explains and makes tickets."""
-
-EXPLAINING = frozenset({"congestion"})
-"""Families that explain and never page: waiting for credit is normal; what it slows pages for itself."""
-
 RELATIVE_FLOOR = 0.002
 """No series is watched more closely than to 0.2 % of its reading: what is smaller matters to nobody."""
 
@@ -47,9 +41,9 @@ class DetectResult:
 
     signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
     something at their last point, which still counts (without a signal they are quiet). z: standardised
-    residuals, NaN where there is none. group: peer group of each series, company: the peers in its regime
-    now, -1 for nobody. rhythm: the usual gap between points in ms, 0 while unknown. expected, lower, upper:
-    the chart's centre and limits.
+    residuals, NaN where there is none. effect: the same as multiples of what matters. group: peer group of
+    each series, company: the peers in its regime now, -1 for nobody. rhythm: the usual gap between points in
+    ms, 0 while unknown. expected, lower, upper: the chart's centre and limits.
     """
 
     end: int
@@ -58,6 +52,7 @@ class DetectResult:
     cleared: tuple[Signal, ...]
     judged: Bools
     z: Floats
+    effect: Floats
     company: Ints
     group: Ints
     rhythm: Floats
@@ -103,7 +98,7 @@ class DetectStage:
         self._held.resize(moved, len(table))
         self._drivers.resize(layout.driven, moved, fits, len(layout.fits))
         self._peers.resize(layout, moved)
-        self._facts.resize(table, moved)
+        self._facts.resize(table, layout.group, moved)
         self._counts.resize(counts, len(layout.counts), pools, len(layout.pools))
         self._watch.resize(charted, len(layout.charted), pools, len(layout.pools))
         self._medians.resize(layout)
@@ -112,7 +107,6 @@ class DetectStage:
         judged = np.zeros(len(table), bool)
         judged[moved] = self._judged
         self._judged, self._layout, self._members = judged, layout, _members(layout)
-        self._may_page = layout.by_metric(lambda m: m.kind in PAGING and m.family not in EXPLAINING)
 
     def step(self, panel: Panel, table: SeriesTable) -> DetectResult:
         """Take one round of a tick. The table must be the one last given to `reindex`."""
@@ -129,12 +123,13 @@ class DetectStage:
         )
         seen = self._watch.step(self._watched_rows(held, layout), _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
-        self._facts.step(panel, common[self._facts.rows])
+        self._facts.step(panel, held, self._settings.min_peers)
         self._judged &= np.isnan(panel.x) & np.isfinite(held)
         self._judged[layout.charted] |= seen.judged
         self._judged[layout.counts] |= counted
         chart = self._chart(panel, common, seen, layout)
-        signals = self._signals(chart, table, layout)
+        effect = chart.effect(layout.matters(chart.expected))
+        signals = self._signals(chart, effect, table, layout)
         signals += self._medians.step(panel, medians[1], self._group_rhythm(layout), self._standing)
         standing, raised, cleared = self._standing.replace(signals)
         lower, upper = limits(chart.expected, chart.sigma, chart.sigmas)
@@ -145,6 +140,7 @@ class DetectStage:
             cleared=cleared,
             judged=self._judged.copy(),
             z=_whole(seen.z, layout.charted, len(held)),
+            effect=effect,
             company=np.where(layout.lone, -1, layout.group * 2 + regime),
             group=layout.group,
             rhythm=points.rhythm,
@@ -208,7 +204,7 @@ class DetectStage:
         sigma = _whole(seen.sigma, layout.charted, len(common))
         return Chart(panel.x, expected, sigma, self._settings.chart_sigmas)
 
-    def _signals(self, chart: Chart, table: SeriesTable, layout: Layout) -> list[Signal]:
+    def _signals(self, chart: Chart, effect: Floats, table: SeriesTable, layout: Layout) -> list[Signal]:
         def name(row: int) -> Name:
             key = table.keys[row]
             metric = layout.metric_of[table.metric[row]]
@@ -220,7 +216,8 @@ class DetectStage:
             metric = layout.metric_of[table.metric[row]]
             return Name(Key(key.entity, key.metric, "counts"), metric.family, _REASONS["counts"].__getitem__)
 
-        pages = Pages(self._settings.page_budget_per_30d, self._members, self._held.rhythm, self._may_page)
+        budget, rhythm = self._settings.page_budget_per_30d, self._held.rhythm
+        pages = Pages(budget, self._members, rhythm, layout.may_page, effect)
         signals = watched_signals(self._watch.latch, layout.charted, chart, pages, name, self._standing)
         signals += watched_signals(self._counts.latch, layout.counts, chart, pages, counter, self._standing)
         positions = np.flatnonzero(self._facts.on)

@@ -31,15 +31,25 @@ class Chart:
     sigma: Floats
     sigmas: float
 
+    def effect(self, matters: Floats) -> Floats:
+        """Return deviations as multiples of what matters, (n,); where that is 0, of sigma; NaN for none."""
+        unit = np.where(matters > 0, matters, self.sigma)
+        effect: Floats = (self.x - self.expected) / np.where(unit > 0, unit, np.nan)
+        return effect
+
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What decides whether a row pages: the budget, the members of its level, its rhythm, whether it may."""
+    """What decides whether a row pages: the budget, the members of its level, its rhythm, whether it may.
+
+    effect: its deviation now as a multiple of the least that matters to anybody, NaN where nobody says.
+    """
 
     budget: float
     members: Ints
     rhythm: Floats
     may: Bools
+    effect: Floats
 
     def level(self, rows: Ints) -> Floats:
         """Return the page level of some rows in nats, inf where they may not page."""
@@ -66,7 +76,7 @@ def watched_signals(
     latched = np.flatnonzero(latch.on)
     rows = series[latched]
     lower, upper = limits(chart.expected[rows], chart.sigma[rows], chart.sigmas)
-    level = pages.level(rows)
+    level, matters = pages.level(rows), ~(np.abs(pages.effect[rows]) < 1)
     columns, signals = latch.columns, []
     for i, (at, row) in enumerate(zip(latched.tolist(), rows.tolist(), strict=True)):
         named = name(row)
@@ -89,7 +99,7 @@ def watched_signals(
                 lower=number(lower[i]),
                 upper=number(upper[i]),
                 score=score,
-                page=score >= level[i] or (before is not None and before.page),
+                page=bool(score >= level[i] and matters[i]) or (before is not None and before.page),
                 hard=False,
             )
         )
