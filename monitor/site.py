@@ -125,8 +125,8 @@ class Site:
         self._strangers: set[str] = set()
         self._wake: int | None = None
         self._closed = 0
-        self._base = self._graph = self._topology.at(0)
-        self._place(self._base)
+        self._base = self._lately = self._graph = self._wide = self._topology.at(0)
+        self._place(0)
 
     def next_due(self) -> int | None:
         """Return the end of the next tick in which the site has something to do by itself."""
@@ -153,16 +153,22 @@ class Site:
         """Tell the stages of new series and of a topology that changed."""
         base = self._topology.at(end)
         if moved is None and base is self._base:
+            if self._topology.recent(end) is not self._lately:
+                self._place(end)
             return
-        self._place(base)
+        self._place(end)
         self._detect.reindex(self._table, self._graph, moved)
         self._aggregate.reindex(self._table, self._graph, moved)
 
-    def _place(self, base: Graph) -> None:
-        graph = self._graph if base is self._base else base
-        self._base = base
-        self._graph = graph.with_entities([*self._table.entities, *sorted(self._strangers)])
-        self._places = Places(self._table, self._graph, self._catalog)
+    def _place(self, end: int) -> None:
+        """Cut the graphs of a tick: of now for what is measured, of the last hour for what is explained."""
+        named = [*self._table.entities, *sorted(self._strangers)]
+        base, lately = self._topology.at(end), self._topology.recent(end)
+        graph = (self._graph if base is self._base else base).with_entities(named)
+        wide = (self._wide if lately is self._lately else lately).with_entities(named)
+        self._wide = graph if lately is base else wide
+        self._base, self._lately, self._graph = base, lately, graph
+        self._places = Places(self._table, self._wide, self._catalog)
 
     def _measure(self, end: int, parts: Sequence[TickPart]) -> _Measured:
         """Run the rounds of a tick through detection and aggregation."""
@@ -186,14 +192,14 @@ class Site:
         changes = sorted(change for part in parts for change in part.changes)
         commands = sorted(command for part in parts for command in part.commands)
         named = {signal.entity for signal in signals} | {change.entity for change in changes}
-        if strangers := {name for name in named if name not in self._graph.index}:
+        if strangers := {name for name in named if name not in self._wide.index}:
             self._strangers |= strangers
-            self._place(self._base)
+            self._place(end)
         observed = Observation(
             end, signals, self._places.judged(measured.judged), self._places.reporting,
             tuple(changes), tuple(commands),
         )  # fmt: skip
-        return self._correlate.step(observed, self._graph)
+        return self._correlate.step(observed, self._wide)
 
     def to_state(self) -> dict[str, Any]:
         """Return the whole state."""
@@ -214,8 +220,7 @@ class Site:
         self._table = SeriesTable(SeriesKey(*key) for key in state["series"])
         self._strangers, self._wake = set(state["strangers"]), state["wake"]
         self._closed = state["closed"]
-        self._base = self._graph = self._topology.at(self._closed)
-        self._place(self._base)
+        self._place(self._closed)
         self._detect.restore(state["detect"], self._table, self._graph)
         self._aggregate.restore(state["aggregate"], self._table, self._graph)
         self._absence = Absence.from_state(self._tick_ms, state["absence"])

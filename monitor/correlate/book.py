@@ -158,8 +158,7 @@ class CaseBook:
     def _held(self, case: Case, tick: _Tick) -> tuple[PageReason, str] | None:
         """Return why a page about this cause is held: announced maintenance, or a person's silence."""
         graph = tick.graph
-        above = [graph.ids[i] for i in graph.ancestors(graph.index[case.entity]).tolist()]
-        places = [case.entity, *above]
+        places = _places(graph, graph.index[case.entity])
         change = tick.changes.maintained(places, tick.now)
         if change is not None:
             return PageReason.MAINTENANCE, f"{change.entity} until {change.until}"
@@ -272,6 +271,13 @@ class _Tick:
 def _waning(explanation: Explanation, cases: Iterable[Case]) -> list[Case]:
     """Return the waning incidents of which an explanation explains nothing but the rest."""
     return [case for case in cases if case.waning and set(explanation.cells).issubset(case.held)]
+
+
+def _places(graph: Graph, cause: int) -> list[str]:
+    """Return where maintenance or silence excuses a cause: itself, what contains it, the node of a port."""
+    nodes = [i for i in graph.dependents(cause).tolist() if graph.kinds[i] == "node"]
+    behind = nodes if graph.kinds[cause] == "port" else []
+    return [graph.ids[i] for i in (cause, *graph.ancestors(cause).tolist(), *behind)]
 
 
 def _do(case: Case, command: Command, now: int) -> str:

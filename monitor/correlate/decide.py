@@ -25,7 +25,7 @@ SETTLE_TICKS = (2, 12)
 LONE_SILENCE_MS = 2 * MINUTE
 """The silence of one source with nothing beside it is believed after this long: exporters restart."""
 
-AGAIN_TICKS = 12
+AGAIN_TICKS = 30
 """A paged incident calls again only for a cause that stood this long: causes flip while effects spread."""
 
 _BY_PAGING: dict[str, tuple[PageReason, Severity]] = {
@@ -115,7 +115,7 @@ def _first(
 
 def _again(case: Case, explanation: Explanation, now: int, rules: PageRules) -> tuple[PageReason, str]:
     stood = now - case.cause_at >= AGAIN_TICKS * rules.tick_ms
-    clear = stood and explanation.confidence >= rules.confidence
+    clear = stood and explanation.confidence >= rules.confidence and bool(page_evidence(explanation))
     if clear and explanation.fault.severity == "critical" and not case.paged_critical:
         return PageReason.PAGED_CRITICAL, explanation.fault.name
     if clear and case.owner not in case.paged_owners:

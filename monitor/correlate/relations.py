@@ -123,9 +123,11 @@ class Relations:
     def workload_of(self) -> Ints:
         """The job (else the service) that an entity works for, -1 for none, shape (n,)."""
         owner = np.full(self.n, -1, np.int64)
+        fading = self.graph.bygone.fading
         for kind in reversed(WORKLOADS):
             matrix = _keep_rows(self.members, self.mask((kind,))).tocoo()
-            order = np.lexsort((-matrix.row, matrix.col))  # the least id is written last, and stays
+            # The least id of those that still run is written last, and stays.
+            order = np.lexsort((-matrix.row, ~fading[matrix.row], matrix.col))
             owner[matrix.col[order]] = matrix.row[order]
         return owner
 
@@ -177,7 +179,8 @@ class Relations:
         # A model moves its portfolio and business; those do not move their other models.
         inside = _keep_rows(self._children, ~self.mask((*WORKLOADS, *_AGGREGATES)))
         outside = _keep_rows(self._parents, self.mask(("model", "replica", "portfolio")))
-        return _ones(inside + outside + self._dependents)
+        past = sparse.csr_array(self.graph.bygone.past.T.astype(np.int32))
+        return _ones(inside + outside + self._dependents + past)
 
     @cached_property
     def _node_of_gpu(self) -> sparse.csr_array:

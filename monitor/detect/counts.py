@@ -73,9 +73,13 @@ class Counts:
         self._prior = prior
 
     def step(self, counters: Counters, points: Points, gap: Ints) -> Bools:
-        """Take rates per second (points.r, NaN = none) over gaps in ms; return which counters are judged."""
+        """Take rates per second (points.r, NaN = none) over gaps in ms; return which counters are judged.
+
+        A gap counts as two rhythms at most: the rate after a reset is that of the last interval alone.
+        """
         known = np.isfinite(points.r) & (gap > 0)
-        seconds = np.where(known, gap, 0) / SECOND
+        usual = np.where(points.rhythm > 0, 2 * points.rhythm, np.inf)
+        seconds = np.where(known, np.minimum(gap, usual), 0) / SECOND
         events = np.round(np.where(known, points.r, 0.0) * seconds)
         train = ~self.latch.on
         scored = self._score(events, points.rhythm / SECOND, known, counters.pool, train)
@@ -86,7 +90,8 @@ class Counts:
         levels = (np.full(len(known), counters.raise_level), counters.clear_level)
         when = (points.end, points.ts, points.rhythm)
         bad = Bad(np.ones(len(known), bool), np.zeros(len(known), bool))
-        _, cleared = self.latch.step(scored, bad, judged, levels, when)
+        raised, cleared = self.latch.step(scored, bad, judged, levels, when)
+        self.latch.date(raised, self._events.begun, points.ts, points.rhythm)
         self._forget(cleared)
         return judged
 

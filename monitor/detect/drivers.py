@@ -10,8 +10,10 @@ out. b = S_xu / S_uu over deviations of means over 5 min from means over an hour
 of u itself: where the load moves, a reading a minute says when only roughly, and b from single readings comes
 out a third too small; from means it is 1 to 3 % too small for a lag of 35 to 130 s, at 10 s and at 60 s. They
 are settled after an hour. Where less than 0.3 is explained by then (a load that never moved) b is 0 until it
-is: at most two days are waited for that. While the load moves by more than a fifth in 2 minutes nothing is
-judged.
+is: at most two days are waited for that.
+
+While the load moves, the part is as doubtful as the lag is rough: by half of b |F_tau u - F_120 s u|. A lag
+that is wrong by anything up to 2 minutes is then no deviation, and a null is not made of job starts.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ SLOW_MS = 20 * MINUTE
 MEAN_MS, LONG_MS = 5 * MINUTE, HOUR
 EXPLAINED = 0.3
 SAMPLE = 500
-MOVING = 0.2
-MOVING_MEAN = 0.05
+MOVING = 0.05
+DOUBT = 0.5
 COVERED = 0.9
 
 
@@ -98,11 +100,16 @@ class Drivers:
         sums[:, fits_moved[kept]] = self._sums[:, kept]
         self._sums = sums
 
-    def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools) -> tuple[Floats, Bools]:
-        """Return (explained part, fits settled just now); x, gap, u, fit, slow are of the driven rows.
+    def step(
+        self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools
+    ) -> tuple[Floats, Floats, Bools]:
+        """Return (explained part, doubt about it, fits settled just now).
+
+        x, gap, u, fit, slow are of the driven rows.
 
         The part is NaN while its fit is open or the driver is not measured. u: the driver's value now. slow:
-        rows whose driver is a mean over many sources, each read at its own time.
+        rows whose driver is a mean over many sources, each read at its own time; they are not judged while
+        it moves by more than a twentieth in 2 minutes.
         """
         dt = max(end - self._end, 0) if self._end >= 0 else 0
         self._end = max(end, self._end)
@@ -115,10 +122,11 @@ class Drivers:
         )
         settled = self._fit(x, gap, known, fit)
         lag = self._lag[fit]
-        part = self._b[fit] * f[np.maximum(lag, 0), np.arange(len(fit))]
-        moved = np.abs(f[0] - f[-1])
-        steady = moved <= np.where(slow, MOVING_MEAN, MOVING) * np.abs(f[-1])
-        return np.where((lag >= 0) & known & steady, part, np.nan), settled
+        lagged = f[np.maximum(lag, 0), np.arange(len(fit))].astype(np.float64)
+        doubt = DOUBT * np.abs(self._b[fit] * (lagged - f[-1]))
+        steady = np.abs(f[0] - f[-1]) <= MOVING * np.abs(f[-1])
+        part = np.where((lag >= 0) & known & (steady | ~slow), self._b[fit] * lagged, np.nan)
+        return part, np.nan_to_num(doubt), settled
 
     def _fit(self, x: Floats, gap: Ints, known: Bools, fit: Ints) -> Bools:
         open_ = ~self._final & (self._learnt < GIVE_UP_MS)

@@ -103,7 +103,16 @@ FACTS: tuple[Fact, ...] = (
         hard=False,
         seen=True,
     ),
-    Fact("link_down", (("network", "link_up"),), SignalReason.LINK_DOWN, _zero, need=2, of=2, down=True),
+    Fact(
+        "link_down",
+        (("network", "link_up"),),
+        SignalReason.LINK_DOWN,
+        _zero,
+        need=2,
+        of=2,
+        hold_ms=MINUTE,
+        down=True,
+    ),
     Fact(
         "memory_test_failed", (("gpu", "memory_test_failed"),), SignalReason.MEMORY_TEST_FAILED, _above_zero
     ),

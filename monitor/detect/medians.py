@@ -30,7 +30,8 @@ FAMILIES = frozenset({"heat", "air", "coolant_heat", "coolant_flow"})
 class Medians:
     """One lone row for each peer group, judged by contrast with its own recent past.
 
-    Of GPUs the busy ones: idle ones still cool down from whatever they did last.
+    Of GPUs the busy ones: idle ones still cool down from whatever they did last. They explain, and make
+    tickets: where half of the peers are ill their median moves too, and those who are page for themselves.
     """
 
     def __init__(self, settings: Settings, learning: Learning) -> None:
@@ -48,8 +49,6 @@ class Medians:
         self._metrics: dict[tuple[str, str], Metric] = {(m.kind, m.name): m for m in layout.metric_of}
         metrics = [self._metrics[name[0], name[1]] for name in self._names]
         watched = np.array([m.family in FAMILIES for m in metrics], bool)
-        self._matters = np.array([m.matters for m in metrics], np.float64)
-        self._may_page = np.array([m.pages for m in metrics], bool)
         self._rows = Rows(
             pool=pools,
             lone=np.ones(len(pools), bool),
@@ -69,8 +68,8 @@ class Medians:
         ts = np.where(np.isfinite(medians), panel.end, -1)
         seen = self._watch.step(self._rows, Points(panel.end, medians, ts, rhythm, np.ones(n, np.int64)))
         chart = Chart(medians, seen.offset, seen.sigma, self._settings.chart_sigmas)
-        budget, effect = self._settings.page_budget_per_30d, chart.effect(self._matters)
-        pages = Pages(budget, np.full(n, n), rhythm, self._may_page, effect)
+        budget = self._settings.page_budget_per_30d
+        pages = Pages(budget, np.full(n, n), rhythm, np.zeros(n, bool), np.zeros(n))
         return watched_signals(self._watch.latch, np.arange(n), chart, pages, self._name, standing)
 
     def _name(self, row: int) -> Name:

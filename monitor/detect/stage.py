@@ -113,7 +113,7 @@ class DetectStage:
         layout = self._layout
         assert layout is not None, "reindex comes first"
         held, gap = self._held.step(panel, self._settings.hold_rhythms)
-        load = self._load(panel, held, gap, layout)
+        load, doubt = self._load(panel, held, gap, layout)
         regime, settled = self._peers.regimes(panel.end, held, layout)
         own = self._own(held - load, regime, layout)
         medians = self._peers.medians(own, regime, layout, self._settings.min_peers)
@@ -121,7 +121,8 @@ class DetectStage:
         points = Points(
             panel.end, np.where(settled, panel.x - common, np.nan), panel.ts, self._held.rhythm, regime
         )
-        seen = self._watch.step(self._watched_rows(held, layout), _some(points, layout.charted))
+        rows = self._watched_rows(held, doubt, layout)
+        seen = self._watch.step(rows, _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, held, self._settings.min_peers)
         self._judged &= np.isnan(panel.x) & np.isfinite(held)
@@ -155,21 +156,24 @@ class DetectStage:
         level[rows], known[rows] = self._watch.levels(regime[rows])
         return Own(reading, level, known)
 
-    def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> Floats:
-        """Return what of each series its load explains: 0 without a driver, NaN while that is learnt."""
+    def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> tuple[Floats, Floats]:
+        """Return what of each series its load explains, and the doubt about it.
+
+        Without a driver both are 0; while that is learnt the first is NaN.
+        """
         rows = layout.driven
-        load = np.zeros(len(held))
+        load, doubt = np.zeros(len(held)), np.zeros(len(held))
         u = driver_mean(layout.weights, held)
-        load[rows], changed = self._drivers.step(
+        load[rows], doubt[rows], changed = self._drivers.step(
             panel.end, panel.x[rows], gap[rows], u, layout.fit, np.diff(layout.weights.indptr) > 1
         )
         if changed.any():
             begin_anew = np.zeros(len(held), bool)
             begin_anew[rows[changed[layout.fit]]] = True
             self._watch.restart(begin_anew[layout.charted], credit_ms=SETTLE_MS)
-        return load
+        return load, doubt
 
-    def _watched_rows(self, held: Floats, layout: Layout) -> Rows:
+    def _watched_rows(self, held: Floats, doubt: Floats, layout: Layout) -> Rows:
         rows = layout.charted
         lone = layout.lone[rows]
         return Rows(
@@ -179,6 +183,7 @@ class DetectStage:
             floor=np.maximum(layout.floor[rows], RELATIVE_FLOOR * np.abs(np.nan_to_num(held[rows]))),
             raise_level=self._settings.raise_nats + np.where(lone, 0.0, np.log(K)),
             clear_level=self._settings.clear_nats,
+            doubt=doubt[rows],
         )
 
     def _count(self, panel: Panel, gap: Ints, points: Points, layout: Layout) -> Bools:

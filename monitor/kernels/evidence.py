@@ -74,6 +74,10 @@ class Evidence:
         """Forget the points of some rows."""
         self._rings.restart(rows)
 
+    def begun(self, rows: Ints, scale: Ints, sign: Ints) -> Ints:
+        """Return how many points ago what rows show at a scale began (Rings.begun)."""
+        return self._rings.begun(rows, scale, sign)
+
     def step(self, z: Floats, pool: Ints, points: Floats, train: Bools) -> Scored:
         """Add a deviation in sigmas to each row (NaN = none) and score what moved.
 

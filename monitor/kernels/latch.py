@@ -11,7 +11,7 @@ from monitor.kernels.columns import Column, Columns
 from monitor.kernels.rings import SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from monitor.kernels.evidence import Scored
     from monitor.types import Bools, Floats, Ints
@@ -35,7 +35,7 @@ class Latch:
     A row is raised when its evidence at some scale reaches the raise level. It clears when, for 6 points of
     its own, the evidence at the scale that raised it and at every shorter one was below the clear level
     (hysteresis). A row without data neither raises nor clears. `since` is the start of the window that
-    raised it.
+    raised it, until `date` knows better.
     """
 
     def __init__(self, n: int = 0) -> None:
@@ -119,6 +119,13 @@ class Latch:
         for name, value in values.items():
             self.columns[name][rows] = value
         self.columns["held"][:, rows] = nats
+
+    def date(self, rows: Ints, begun: Callable[[Ints, Ints, Ints], Ints], ts: Ints, rhythm: Floats) -> None:
+        """Set when what raised some rows began; `begun` tells how many points ago, from scale and sign."""
+        if len(rows):
+            scale, sign = (self.columns[name][rows].astype(np.int64) for name in ("scale", "direction"))
+            back = ((begun(rows, scale, sign) - 1) * rhythm[rows]).astype(np.int64)
+            self.columns["since"][rows] = np.maximum(ts[rows] - back, 0)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave."""

@@ -11,7 +11,7 @@ from monitor.kernels.columns import Column, Columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from monitor.types import Bools
+    from monitor.types import Bools, Ints
 
 SCALES = (1, 6, 36, 216)
 _SIX = 6
@@ -77,6 +77,23 @@ class Rings:
             if not len(rows):
                 break
         return means, fresh
+
+    def begun(self, rows: Ints, scale: Ints, sign: Ints) -> Ints:
+        """Return how many points ago what each row's mean shows began, (rows,).
+
+        Of the six blocks of the window that moved the mean (points, means of six, of 36), it began with the
+        first that is at least half as far out, in the direction of `sign`, as the farthest. scale: index into
+        SCALES; at the shortest it is the last two points.
+        """
+        ago = np.full(len(rows), 2, np.int64)
+        for level, (name, step) in enumerate(zip(_RINGS, SCALES, strict=False), start=1):
+            at = np.flatnonzero(scale == level)
+            count = self._columns["count"][rows[at]].astype(np.int64)
+            order = (count // step + np.arange(_SIX)[:, None]) % _SIX  # the oldest first
+            blocks = self._columns[name][order, rows[at]] * sign[at]
+            first = (blocks >= 0.5 * blocks.max(axis=0)).argmax(axis=0)
+            ago[at] = (_SIX - first) * step + count % step
+        return ago
 
 
 def _lesser(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:

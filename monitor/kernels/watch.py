@@ -25,7 +25,8 @@ class Rows:
     """What is fixed about n watched rows.
 
     pool: whose null a row shares. lone: judged by its own recent past, since it has no peers. bad: the
-    directions that harm. floor: the least spread. raise_level, clear_level: nats.
+    directions that harm. floor: the least spread. raise_level, clear_level: nats. doubt: what a row's
+    expectation may be wrong by just now, in its unit (none, if not given).
     """
 
     pool: Ints
@@ -34,6 +35,7 @@ class Rows:
     floor: Floats
     raise_level: Floats
     clear_level: float
+    doubt: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.pool)
@@ -104,7 +106,8 @@ class Watch:
         peers_ready = level.learnt_ms >= self.learning.peers_ms
         own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
         known = (level.points > self.learning.points // 3) & (level.sigma > 0)
-        z = np.where(known, level.d / np.where(known, level.sigma, 1.0), np.nan)
+        spread = level.sigma if rows.doubt is None else np.hypot(level.sigma, rows.doubt)
+        z = np.where(known, level.d / np.where(known, spread, 1.0), np.nan)
         support = np.where(rows.lone, np.inf, level.points)
         scored = self._evidence.step(z, rows.pool, support, train & peers_ready)
         against_peers = peers_ready & ~own & ~rows.lone
@@ -116,6 +119,7 @@ class Watch:
         raised, cleared = self.latch.step(
             scored, rows.bad, judged, levels, (points.end, points.ts, points.rhythm)
         )
+        self.latch.date(raised, self._evidence.begun, points.ts, points.rhythm)
         self._forget(cleared)
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
 

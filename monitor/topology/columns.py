@@ -40,9 +40,13 @@ class Columns:
         """Tell which lines hold at an instant."""
         return (self.begin <= ts) & (ts < self.end)
 
-    def boundaries(self) -> Ints:
-        """Return the instants at which something changes, ascending, each once."""
-        times = np.unique(np.concatenate([self.begin, self.end]))
+    def fading(self, ts: int, linger_ms: int) -> Bools:
+        """Tell which lines held within `linger_ms` before an instant and do not any more."""
+        return (self.end <= ts) & (ts < self.end + linger_ms)
+
+    def boundaries(self, linger_ms: int = 0) -> Ints:
+        """Return the instants at which something begins, ends or has faded, ascending, each once."""
+        times = np.unique(np.concatenate([self.begin, self.end, self.end + linger_ms]))
         return times[(times > FIRST) & (times < LAST)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +21,38 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Ints
 
 
+@dataclass(frozen=True, slots=True)
+class Bygone:
+    """What a graph still holds of the hour before: entities that are no more, (n,); dependencies, (n, n)."""
+
+    fading: Bools
+    past: sparse.csr_array
+
+
 class Graph:
     """An immutable view of n entities, sorted by id and known by their index.
 
     ids: the ids, sorted. parent: index of the containing entity or -1, shape (n,). depends: boolean CSR
     (n, n); the row depends on the column, directly. registered: False where only frames named it, (n,).
-    Arrays are shared: do not write into them.
+    bygone: what was and is no more (`Topology.recent`), nothing in the graph of an instant. Arrays
+    are shared: do not write into them.
     """
 
     def __init__(
-        self, entities: tuple[Entity, ...], parent: Ints, depends: sparse.csr_array, registered: Bools
+        self,
+        entities: tuple[Entity, ...],
+        parent: Ints,
+        depends: sparse.csr_array,
+        registered: Bools,
+        bygone: Bygone | None = None,
     ) -> None:
         self.entities = entities
         self.ids: tuple[str, ...] = tuple(entity.id for entity in entities)
         self.parent = parent
         self.depends = depends
         self.registered = registered
+        n = len(entities)
+        self.bygone = bygone or Bygone(np.zeros(n, bool), adjacency(_NOBODY, _NOBODY, n))
         self.kept: dict[Any, Any] = {}  # what others derived from this graph alone, under their own keys
         self._placed: tuple[Sequence[str], Ints] = ((), np.empty(0, np.int64))
 
@@ -133,11 +150,14 @@ class Graph:
         boxes = [number.get(entity.parent or "", -1) for entity in entities[n:]]
         parent = np.concatenate([self.parent, np.array(boxes, np.int64)])[order]
         row, column = self.depends.nonzero()
+        was, of = self.bygone.past.nonzero()
+        fading = np.concatenate([self.bygone.fading, np.zeros(len(names), bool)])[order]
         return Graph(
             tuple([entities[k] for k in order.tolist()]),
             np.where(parent >= 0, place[parent], -1),
             adjacency(place[row], place[column], len(entities)),
             np.concatenate([self.registered, np.zeros(len(names), bool)])[order],
+            Bygone(fading, adjacency(place[was], place[of], len(entities))),
         )
 
     def _inherit(self, key: str) -> NDArray[np.object_]:
@@ -170,6 +190,9 @@ class Graph:
         found = {kind: np.flatnonzero(kinds == kind) for kind in sorted(set(self.kinds))}
         foreign = [found[kind] for kind in found if canonical_kind(kind) == "service"]
         return {**found, "service": np.sort(np.concatenate([np.empty(0, np.int64), *foreign]))}
+
+
+_NOBODY = np.empty(0, np.int64)
 
 
 def adjacency(row: Ints, column: Ints, n: int) -> sparse.csr_array:

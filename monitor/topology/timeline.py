@@ -10,15 +10,20 @@ import numpy as np
 from monitor.errors import TopologyError
 from monitor.topology.checks import check
 from monitor.topology.columns import FIRST, LAST, columns
-from monitor.topology.graph import Graph, adjacency
+from monitor.topology.graph import Bygone, Graph, adjacency
 from monitor.topology.reading import read
+from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from monitor.topology.entity import Entity
+    from monitor.types import Bools
 
 GRAPHS_KEPT = 8
+
+LINGER_MS = HOUR
+"""For so long a cause is still looked for where things were: a job moves on while its fault still shows."""
 
 
 class Topology:
@@ -30,6 +35,8 @@ class Topology:
         self._columns = columns(entities)
         self._boundaries = self._columns.boundaries()
         self._graphs: OrderedDict[int, Graph] = OrderedDict()
+        self._recent_boundaries = self._columns.boundaries(LINGER_MS)
+        self._recent: tuple[int, Graph] | None = None
 
     @classmethod
     def empty(cls) -> Topology:
@@ -71,25 +78,48 @@ class Topology:
         ts = min(max(ts, FIRST), LAST - 1)
         epoch = self.epoch(ts)
         if epoch not in self._graphs:
-            self._graphs[epoch] = self._cut(ts)
+            self._graphs[epoch] = self._cut(ts, np.zeros(len(self.entities), bool))
         self._graphs.move_to_end(epoch)
         if len(self._graphs) > GRAPHS_KEPT:
             self._graphs.popitem(last=False)
         return self._graphs[epoch]
 
-    def _cut(self, ts: int) -> Graph:
+    def recent(self, ts: int) -> Graph:
+        """Return the graph of an instant with what held within the hour before.
+
+        An entity that is no more is there as it was last (`fading`); of one that is, what it depended on
+        before is in `past`.
+        """
+        ts = min(max(ts, FIRST), LAST - 1)
+        epoch = int(np.searchsorted(self._recent_boundaries, ts, side="right"))
+        if self._recent is None or self._recent[0] != epoch:
+            fading = self._columns.fading(ts, LINGER_MS)
+            self._recent = epoch, self._cut(ts, fading) if fading.any() else self.at(ts)
+        return self._recent[1]
+
+    def _cut(self, ts: int, fading: Bools) -> Graph:
         table = self._columns
         alive = table.alive(ts)
-        lines = np.flatnonzero(alive)
+        gone = np.ones(len(table.names), bool)
+        gone[table.who[alive]] = False
+        last = np.append(
+            table.who[1:] != table.who[:-1], True
+        )  # of several lines that fade the last one stays
+        last[:-1] |= ~fading[1:]
+        ended = fading & gone[table.who] & last
+        lines = np.flatnonzero(alive | ended)
         place = np.full(len(table.names) + 1, -1, np.int64)  # the last one serves the parent "none" (-1)
         place[table.who[lines]] = np.arange(len(lines))
         row, column = place[table.who[table.edge_line]], place[table.edge_to]
-        kept = alive[table.edge_line] & (column >= 0)
+        known = (row >= 0) & (column >= 0)
+        now = known & (alive | ended)[table.edge_line]
+        before = known & fading[table.edge_line] & ~now
         return Graph(
             tuple([self.entities[k] for k in lines.tolist()]),
             place[table.parent[lines]],
-            adjacency(row[kept], column[kept], len(lines)),
+            adjacency(row[now], column[now], len(lines)),
             np.ones(len(lines), bool),
+            Bygone(ended[lines], adjacency(row[before], column[before], len(lines))),
         )
 
 
