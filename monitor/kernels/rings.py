@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.columns import Column, Columns
+from monitor.kernels.compiled import loops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,6 +62,10 @@ class Rings:
         shape = (len(SCALES), len(present))
         means, fresh = np.zeros(shape, np.float32), np.zeros(shape, bool)
         rows = np.flatnonzero(present)
+        if fast := loops(len(rows)):
+            columns = [self._columns[name] for name in ("count", *_RINGS)]
+            fast.push(rows, z, *columns, means, fresh)
+            return means, fresh
         value = z[rows].astype(np.float32)
         count = self._columns["count"][rows] + 1
         self._columns["count"][rows] = count

@@ -1,0 +1,135 @@
+"""The inner loops of the kernels, compiled: one pass over the rows where numpy makes dozens.
+
+Each says in one loop what its numpy twin says in array expressions, operation by operation and width by
+width, so that both give the same bits (tests/kernels/test_compiled.py). `compiled.loops` decides which one
+runs; nothing else imports this module, since numba takes half a second to load. No fastmath: it would
+reorder sums.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+_F4 = np.float32
+_FULL = _F4(6)
+
+
+@numba.njit(cache=True, nogil=True)
+def push(rows: Any, z: Any, count: Any, points: Any, sixes: Any, blocks: Any, means: Any, fresh: Any) -> None:
+    """Add a point to some rows of the rings (kernels/rings.py)."""
+    for i in range(len(rows)):
+        row = rows[i]
+        value = _F4(z[row])
+        c = np.int64(count[row]) + 1
+        count[row] = c
+        before = points[(c - 2) % 6, row]
+        nearer = value if abs(value) < abs(before) else before
+        means[0, row] = nearer if value * before > _F4(0) else _F4(0)
+        fresh[0, row] = c > 1
+        step = 1
+        for level in range(1, 4):
+            ring = points if level == 1 else sixes if level == 2 else blocks
+            ring[(c // step - 1) % 6, row] = value
+            total = ring[0, row]
+            for j in range(1, 6):
+                total = _F4(total + ring[j, row])
+            value = _F4(total / _FULL)
+            if c >= step * 6:
+                means[level, row] = value
+                fresh[level, row] = True
+            step *= 6
+            if c % step != 0:
+                break
+
+
+@numba.njit(cache=True, nogil=True)
+def hold(x: Any, ts: Any, end: int, keep: float, steady: int, state: Any, held: Any, gap: Any) -> None:
+    """Take a round into the held values (detect/held.py). state: (x, ts, rhythm, gaps)."""
+    last_x, last, rhythm, gaps = state
+    for i in range(len(x)):
+        if np.isfinite(x[i]):
+            g = ts[i] - last[i] if last[i] >= 0 else 0
+            gap[i] = g
+            if g > 0 and gaps[i] < steady:
+                k, r = np.float64(gaps[i]), rhythm[i]
+                reach = np.inf if k == 0 else np.float64(_F4(r * _F4(0.1))) * (1 - k / steady)
+                rhythm[i] = _F4(np.float64(r) + min(max(np.float64(g) - np.float64(r), -reach), reach))
+                gaps[i] += 1
+            last_x[i], last[i] = x[i], ts[i]
+            held[i] = x[i]
+        elif last[i] >= 0 and end - last[i] <= max(keep * np.float64(rhythm[i]), 1.0):
+            held[i] = last_x[i]
+        else:
+            held[i] = np.nan
+
+
+@numba.njit(cache=True, nogil=True)
+def lag(f: Any, u: Any, alpha: Any) -> None:
+    """Let first-order lags follow their drivers (detect/drivers.py). f: (J, n) float32."""
+    for j in range(f.shape[0]):
+        for i in range(f.shape[1]):
+            if np.isfinite(u[i]):
+                old = f[j, i]
+                if np.isnan(old):
+                    f[j, i] = _F4(u[i])
+                else:
+                    f[j, i] = _F4(np.float64(old) + alpha[j] * (u[i] - np.float64(old)))
+
+
+@numba.njit(cache=True, nogil=True)
+def level(given: Any, times: Any, state: Any, out: Any) -> None:
+    """Take a round of a baseline (kernels/baseline.py).
+
+    given: (r, ts, rhythm, regime, lone, train, floor). times: (half normal, freeze, points, recent, long,
+    cycles, served). state: (offset, points, learnt, spread, spread points, last, long). out: (d, sigma,
+    offset, points, learnt).
+    """
+    r, ts, rhythm, regime, lone, train, floor = given
+    half_normal, freeze_ms, enough, recent_ms, long_ms, cycles_ms, served = times
+    c_offset, c_points, c_learnt, c_spread, c_spread_points, c_last, c_long = state
+    out_d, out_sigma, out_offset, out_support, out_learnt = out
+    for i in range(len(r)):
+        at = regime[i]
+        offset = np.float64(c_offset[at, i])
+        support, learnt = np.int64(c_points[at, i]), np.int64(c_learnt[at, i])
+        sigma = max(np.float64(_F4(_F4(half_normal) * c_spread[i])), floor[i])
+        out_sigma[i], out_offset[i], out_support[i], out_learnt[i] = sigma, offset, support, learnt
+        if not np.isfinite(r[i]):
+            out_d[i] = np.nan
+            continue
+        d = r[i] - offset
+        from_long = r[i] - np.float64(c_long[i])
+        if lone[i]:
+            if learnt >= cycles_ms:
+                d = from_long
+            elif d * from_long > 0:
+                d = d if abs(d) < abs(from_long) else from_long
+            else:
+                d = 0.0
+        out_d[i] = d if support > 0 else 0.0
+        gap = min(np.float64(ts[i] - c_last[i]), 2 * rhythm[i]) if c_last[i] >= 0 else 0.0
+        c_last[i] = ts[i]
+        if not (train[i] and (learnt < freeze_ms or support < enough or lone[i])):
+            continue
+        k = support + 1
+        away = r[i] - offset
+        if k > 10:
+            away = min(max(away, -4 * sigma), 4 * sigma)
+        recent = gap / recent_ms if lone[i] else 0.0
+        step = r[i] if k == 1 else max(1.0 / k, recent) * away
+        c_offset[at, i] = _F4(c_offset[at, i] + _F4(step))
+        c_points[at, i] = k
+        c_learnt[at, i] = np.int32(min(np.float64(learnt) + gap, np.float64(served)))
+        n = np.int64(c_spread_points[i]) + 1
+        gain = max(1.0 / n, gap / long_ms)
+        size = abs(from_long) if lone[i] else abs(d)
+        if n > 10:
+            size = min(size, 6 * sigma)
+        if lone[i]:
+            c_long[i] = _F4(c_long[i] + _F4(gain * from_long))
+        if k > 1:
+            c_spread[i] = _F4(c_spread[i] + _F4(gain * (size - np.float64(c_spread[i]))))
+            c_spread_points[i] = n
