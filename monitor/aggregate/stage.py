@@ -168,12 +168,12 @@ class AggregateStage:
         counts = (self._series["end"] >= 0) & (age <= self._settings.hold_rhythms * residuals.rhythm)
         common = _common(self._series["z"], self._series["company"], counts)
         z = np.where(counts, self._series["z"] - common, 0.0)
-        present = groups.members @ counts.astype(np.float64)
+        effects = np.where(counts, self._series["effect"], 0.0)
+        summed = np.stack([counts.astype(np.float64), z, effects, counts * residuals.rhythm], axis=1)
+        present, total, effect, rhythms = (groups.members @ summed).T
         size = np.diff(groups.members.indptr)
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = (groups.members @ z) / present
-            effect = (groups.members @ np.where(counts, self._series["effect"], 0.0)) / present
-            rhythm = (groups.members @ (counts * residuals.rhythm)) / present
+            mean, effect, rhythm = total / present, effect / present, rhythms / present
         enough = (present >= np.maximum(PRESENT * size, 1)) & (self._share <= MAJORITY)
         return np.where(enough, mean, np.nan), effect, np.nan_to_num(rhythm)
 

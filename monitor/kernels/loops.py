@@ -133,3 +133,45 @@ def level(given: Any, times: Any, state: Any, out: Any) -> None:
         if k > 1:
             c_spread[i] = _F4(c_spread[i] + _F4(gain * (size - np.float64(c_spread[i]))))
             c_spread_points[i] = n
+
+
+@numba.njit(cache=True, nogil=True)
+def cells(given: Any, frames: Any, limits: Any, sentinels: Any, out: Any) -> Any:
+    """Clean the cells of a tick (ingest/cells.py), in place and to the front.
+
+    given: (series, entity, value) by cell. frames: (cells, ts, source) by frame. limits: (low, high, strict,
+    catalogued) by series. out: (series, ts) by cell, (last ts, source) by entity. Returns how many are clean,
+    and how many are a sentinel, not finite, out of range, uncatalogued.
+    """
+    series, entity, value = given
+    counts, frame_ts, frame_who = frames
+    low, high, strict, catalogued = limits
+    out_series, out_ts, last, owner = out
+    cell, n = 0, 0
+    sentinel, not_finite, outside, uncatalogued = 0, 0, 0, 0
+    for frame in range(len(counts)):
+        for _ in range(counts[frame]):
+            s, v, e = series[cell], value[cell], entity[cell]
+            cell += 1
+            if s < 0 or np.isnan(v):
+                continue
+            last[e], owner[e] = frame_ts[frame], frame_who[frame]
+            if not catalogued[s]:
+                uncatalogued += 1
+            word = False
+            if len(sentinels) and v >= sentinels[0]:
+                for k in range(len(sentinels)):
+                    word = word or v == sentinels[k]
+            if word:
+                sentinel += 1
+            elif np.isinf(v):
+                if strict[s]:
+                    not_finite += 1
+                    word = True
+            elif v < low[s] or v > high[s]:
+                outside += 1
+                word = True
+            if not word:
+                out_series[n], out_ts[n], value[n] = s, frame_ts[frame], v
+                n += 1
+    return n, sentinel, not_finite, outside, uncatalogued
