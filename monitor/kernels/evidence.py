@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.baseline import HALF_NORMAL
+from monitor.kernels.compiled import loops
 from monitor.kernels.rings import SCALES, Rings
-from monitor.kernels.tails import FEW, Tails
+from monitor.kernels.tails import BINS, FEW, WIDTH, Tails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from monitor.types import Bools, Floats, Ints
 
@@ -80,20 +82,31 @@ class Evidence:
         points: how many points the row's level rests on, inf where its error is in the null already.
         """
         means, fresh = self._rings.push(np.clip(np.nan_to_num(z), -CLIP, CLIP), np.isfinite(z))
-        young = self._young()[pool] / np.maximum(points, 1.0)
-        up = np.zeros(means.shape)
-        down = np.zeros(means.shape)
-        for k in range(K):
-            rows = np.flatnonzero(fresh[k])
-            m = means[k, rows].astype(np.float64)
-            p = pool[rows]
-            t = m / np.sqrt(self._spread(k)[p] ** 2 + young[rows])
-            up[k, rows], down[k, rows] = self._score(p, k, t)
-            self._learn(p, k, m, t, train[rows])
+        up, down = np.zeros((2, *means.shape))
+        if fast := loops(len(z)):
+            self._compiled(fast, (means, fresh, pool, points, train), up, down)
+        else:
+            young = self._young()[pool] / np.maximum(points, 1.0)
+            for k in range(K):
+                rows = np.flatnonzero(fresh[k])
+                m = means[k, rows].astype(np.float64)
+                p = pool[rows]
+                t = m / np.sqrt(self._spread(k)[p] ** 2 + young[rows])
+                up[k, rows], down[k, rows] = self._score(p, k, t)
+                self._learn(p, k, m, t, train[rows])
         self._age += 1
         if self._age % REFIT_EVERY == 0:
             self._tails.refit()
         return Scored(up, down, fresh)
+
+    def _compiled(self, fast: ModuleType, given: tuple[Any, ...], up: Floats, down: Floats) -> None:
+        """Score and learn in one pass."""
+        spread = np.stack([self._spread(k) for k in range(K)], axis=1)
+        seen, size = np.zeros((2, *self._seen.shape))
+        pools = (spread, self._seen >= FEW, self._young())
+        fast.score(given, pools, self._tails.arrays, (NEAR, FEW, WIDTH, BINS), (up, down, seen, size))
+        self._seen += seen
+        self._size += size
 
     def _score(self, pool: Ints, k: int, t: Floats) -> tuple[Floats, Floats]:
         some = np.flatnonzero(np.abs(t) > NEAR)

@@ -175,3 +175,43 @@ def cells(given: Any, frames: Any, limits: Any, sentinels: Any, out: Any) -> Any
                 out_series[n], out_ts[n], value[n] = s, frame_ts[frame], v
                 n += 1
     return n, sentinel, not_finite, outside, uncatalogued
+
+
+@numba.njit(cache=True, nogil=True)
+def score(given: Any, pools: Any, tails: Any, limits: Any, out: Any) -> None:
+    """Score the means that moved, and count those that train (kernels/evidence.py, kernels/tails.py).
+
+    given: (means, fresh) by scale and row, (pool, points, train) by row. pools: (spread, ready) by pool and
+    scale, young by pool. tails: (counts, table, u, at u, beta, fitted). limits: (near, few, width, bins).
+    out: (up, down) by scale and row, (seen, size) by pool and scale, to be added.
+    """
+    means, fresh, pool, points, train = given
+    spread, ready, young = pools
+    counts, table, u, at_u, beta, fitted = tails
+    near, few, width, bins = limits
+    up, down, seen, size = out
+    scales = means.shape[0]
+    for k in range(scales):
+        for i in range(means.shape[1]):
+            if not fresh[k, i]:
+                continue
+            p, m = pool[i], np.float64(means[k, i])
+            t = m / np.sqrt(spread[p, k] * spread[p, k] + young[p] / max(points[i], 1.0))
+            cell, far = (p * scales + k) * 2 + (t < 0), abs(t)
+            if far > near and fitted[cell] >= few:
+                if far <= u[cell]:
+                    place = min(far / width, bins - 1 - 1e-9)
+                    bin_ = np.int64(place)
+                    left = table[cell, bin_]
+                    nats = left + (table[cell, bin_ + 1] - left) * (place - bin_)
+                else:
+                    nats = at_u[cell] + (far - u[cell]) / beta[cell]
+                if t > 0:
+                    up[k, i] = nats
+                else:
+                    down[k, i] = nats
+            if train[i]:
+                seen[p, k] += 1
+                size[p, k] += abs(m)
+                if ready[p, k]:
+                    counts[cell, np.int64(min(far / width, float(bins - 1)))] += 1

@@ -11,6 +11,7 @@ from monitor.detect.drivers import Drivers
 from monitor.detect.held import Held
 from monitor.kernels import compiled
 from monitor.kernels.baseline import Baseline, Learning, Points
+from monitor.kernels.evidence import Evidence
 from monitor.kernels.rings import Rings
 from monitor.types import Panel
 
@@ -64,6 +65,18 @@ def rings(rounds: list[Panel]) -> list[Any]:
     return [told, list(kernel.to_state().values())]
 
 
+def evidence(rounds: list[Panel]) -> list[Any]:
+    """Scores against the tails of five pools, that fill up on the way."""
+    kernel, points = Evidence(N, 5), np.where(np.arange(N) % 4, 50.0, np.inf)
+    train, told = np.arange(N) % 9 > 0, []
+    for panel in rounds:
+        scored = kernel.step(panel.x / 10 - 5, np.arange(N) % 5, points, train)
+        told.append([scored.up, scored.down, scored.fresh])
+    assert max(up.max() for up, _, _ in told) > 5
+    state = kernel.to_state()
+    return [told, [state["size"], state["seen"], *state["tails"].values()]]
+
+
 def drivers(rounds: list[Panel]) -> list[Any]:
     """Lagged loads of ten fits."""
     kernel, none = Drivers(), np.empty(0, np.int64)
@@ -76,7 +89,7 @@ def drivers(rounds: list[Panel]) -> list[Any]:
     return [told, [*state["lagged"].values(), *state["slow"].values(), state["b"]]]
 
 
-@pytest.mark.parametrize("run", [held, baseline, rings, drivers])
+@pytest.mark.parametrize("run", [held, baseline, rings, evidence, drivers])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_compiled_loops_give_the_bits_of_numpy(
     run: Callable[[list[Panel]], list[Any]], seed: int, monkeypatch: pytest.MonkeyPatch
