@@ -54,6 +54,13 @@ class Groups:
     pools: list[tuple[str, ...]]
     pool: Ints
 
+    def moved(self, places: Ints, size: int) -> Groups:
+        """Return the same groups over `size` series, of which the old ones stand at `places` (ascending)."""
+        old = self.members
+        shape = (old.shape[0], size)
+        members = sparse.csr_array((old.data, places[old.indices], old.indptr), shape=shape)
+        return Groups(self.names, members, self.pools, self.pool)
+
 
 def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     """Return the groups of at least 3 members over metrics for which some direction is bad."""
@@ -77,6 +84,13 @@ def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     place_of = {pool: k for k, pool in enumerate(known)}
     pools: list[tuple[str, ...]] = [(kind, *table.metrics[m]) for kind, m in known]
     return Groups(names, members, pools, np.array([place_of[pool] for pool in pool_of], np.int64))
+
+
+def eligible_metrics(table: Table, catalog: Catalog) -> Ints:
+    """Return the metrics (indices into the table's) whose series may be members of groups."""
+    kinds = {kind for _, _, kind in WAYS}
+    able = [kind in kinds and _charted(catalog, kind, name) for kind, name in table.metrics]
+    return np.flatnonzero(np.array(able, bool))
 
 
 def _way(

@@ -51,9 +51,7 @@ def program() -> None:
 
 def main() -> None:
     """Run the program; exit 0 done, 1 the answer is no or the work failed, 2 bad usage or configuration."""
-    gc.set_threshold(
-        50_000, 20, 100
-    )  # frames hold no cycles, and thousands are alive: look for garbage seldom
+    gc.set_threshold(50_000, 20, 100)  # frames hold no cycles, and thousands of them are alive
     try:
         program()
     except MonitorError as error:
