@@ -89,7 +89,9 @@ class Merge:
 class Places:
     """Where the series of a table lie in a graph: what correlation asks of what was judged."""
 
-    def __init__(self, table: SeriesTable, graph: Graph, catalog: Catalog) -> None:
+    def __init__(
+        self, table: SeriesTable, graph: Graph, catalog: Catalog, before: Places | None = None
+    ) -> None:
         self._size = len(graph.ids)
         self._families = (*FAMILIES, SILENCE)
         number = {family: i for i, family in enumerate(self._families)}
@@ -97,9 +99,13 @@ class Places:
         family = np.array([number[m.family if m else "other"] for m in metrics], np.int64)
         entity = graph.places(table.entities)
         self._slot = family[table.metric] * self._size + entity[table.entity]
+        self.of = (graph, table.entities)
+        if before is not None and before.of[0] is graph and before.of[1] is table.entities:
+            self.reporting: Bools = before.reporting
+            return
         boxes = {box for name in table.entities if (box := container_of(name))}
         sources = np.array([graph.index[box] for box in sorted(boxes)], np.int64)
-        self.reporting: Bools = np.zeros(self._size, np.bool_)
+        self.reporting = np.zeros(self._size, np.bool_)
         self.reporting[entity] = True
         self.reporting[sources] = True
 
@@ -126,6 +132,7 @@ class Site:
         self._wake: int | None = None
         self._closed = 0
         self._base = self._lately = self._graph = self._wide = self._topology.at(0)
+        self._places = Places(self._table, self._wide, self._catalog)
         self._place(0)
 
     def next_due(self) -> int | None:
@@ -168,7 +175,7 @@ class Site:
         wide = (self._wide if lately is self._lately else lately).with_entities(named)
         self._wide = graph if lately is base else wide
         self._base, self._lately, self._graph = base, lately, graph
-        self._places = Places(self._table, self._wide, self._catalog)
+        self._places = Places(self._table, self._wide, self._catalog, self._places)
 
     def _measure(self, end: int, parts: Sequence[TickPart]) -> _Measured:
         """Run the rounds of a tick through detection and aggregation."""

@@ -6,6 +6,8 @@ window that holds ts - 1.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -24,6 +26,7 @@ def tick_end(ts: int, tick_ms: int) -> int:
     return -(-ts // tick_ms) * tick_ms
 
 
+@lru_cache(1024)
 def duration_ms(text: str) -> int:
     """Read a duration such as `80ms`, `30s`, `5m`, `1h`, `3d`.
 

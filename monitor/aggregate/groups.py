@@ -54,6 +54,13 @@ class Groups:
     pools: list[tuple[str, ...]]
     pool: Ints
 
+    def moved(self, places: Ints, size: int) -> Groups:
+        """Return the same groups over `size` series, of which the old ones stand at `places` (ascending)."""
+        old = self.members
+        shape = (old.shape[0], size)
+        members = sparse.csr_array((old.data, places[old.indices], old.indptr), shape=shape)
+        return Groups(self.names, members, self.pools, self.pool)
+
 
 def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     """Return the groups of at least 3 members over metrics for which some direction is bad."""
@@ -79,18 +86,25 @@ def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     return Groups(names, members, pools, np.array([place_of[pool] for pool in pool_of], np.int64))
 
 
+def eligible_metrics(table: Table, catalog: Catalog) -> Ints:
+    """Return the metrics (indices into the table's) whose series may be members of groups."""
+    kinds = {kind for _, _, kind in WAYS}
+    able = [kind in kinds and _charted(catalog, kind, name) for kind, name in table.metrics]
+    return np.flatnonzero(np.array(able, bool))
+
+
 def _way(
     table: Table, graph: Graph, catalog: Catalog, tops: frozenset[str], through: frozenset[str], kind: str
 ) -> tuple[Ints, Ints]:
     """Return pairs (group as index into the graph, series)."""
     eligible = np.array([k == kind and _charted(catalog, k, m) for k, m in table.metrics], bool)[table.metric]
     series = np.flatnonzero(eligible)
-    above = over_table(beneath(graph, through), graph, table.entities)
-    top = np.array([k in tops for k in graph.kinds], bool)
-    above = sparse.csr_array(sparse.diags_array(top.astype(np.float64)).tocsr() @ above)
-    pairs = sparse.csr_array(above.T)[table.entity[series]].tocoo()
-    real = pairs.data > 0
-    return pairs.coords[1][real].astype(np.int64), series[pairs.coords[0][real]]
+    below = over_table(beneath(graph, through), graph, table.entities).tocoo()
+    top = np.array([k in tops for k in graph.kinds], bool)[below.coords[0]]
+    pairs = (below.coords[1][top], below.coords[0][top])
+    above = sparse.csr_array((np.ones(int(top.sum())), pairs), shape=(len(table.entities), len(graph)))
+    found = above[table.entity[series]].tocoo()
+    return found.coords[1].astype(np.int64), series[found.coords[0]]
 
 
 def _charted(catalog: Catalog, kind: str, name: str) -> bool:
@@ -131,8 +145,10 @@ def share_of_company(members: sparse.csr_array, company: Ints) -> Floats:
     group, of = pairs.coords[0].astype(np.int64), company[pairs.coords[1]]
     known = of >= 0
     companies = int(company.max(initial=0)) + 1
-    code, count = np.unique(group[known] * companies + of[known], return_counts=True)
+    code, first = number(group[known], of[known])
+    count = np.bincount(code, minlength=len(first))
     size = np.bincount(company[company >= 0], minlength=companies)
-    total = np.bincount(code // companies, count * (count / size[code % companies]), members.shape[0])
+    group, of = group[known][first], of[known][first]
+    total = np.bincount(group, count * (count / size[of]), members.shape[0])
     share: Floats = total / np.maximum(np.diff(members.indptr), 1)
     return share

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from monitor.aggregate.groups import Groups, changed_members, find_groups, same_rows, share_of_company
+from monitor.aggregate.groups import (
+    Groups,
+    changed_members,
+    eligible_metrics,
+    find_groups,
+    same_rows,
+    share_of_company,
+)
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.evidence import K
@@ -104,6 +111,7 @@ class AggregateStage:
         )
         self._group = Columns({"end": Column("i8", -1), "judged": Column("i1", 0)})
         self._groups: Groups | None = None
+        self._known: tuple[Graph | None, int] = (None, 0)
         self._rows: Rows | None = None
         self._share: Floats = np.empty(0)
 
@@ -115,6 +123,13 @@ class AggregateStage:
     def reindex(self, table: Table, graph: Graph, moved: Ints | None) -> None:
         """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
         moved = np.arange(len(self._series)) if moved is None else moved
+        able = int(np.isin(table.metric, eligible_metrics(table, self._catalog)).sum())
+        known, self._known = self._known, (graph, able)
+        if self._groups is not None and known[0] is graph and known[1] == able:
+            self._groups = self._groups.moved(moved, len(table.keys))  # none of the new ones is a member
+            self._series.resize(moved, len(table.keys))
+            self._share = np.empty(0)
+            return
         old, groups = self._groups, find_groups(table, graph, self._catalog)
         rows = same_rows(old.names if old else [], groups.names)
         pools = same_rows(old.pools if old else [], groups.pools)
@@ -124,8 +139,8 @@ class AggregateStage:
         if old is not None:
             self._watch.restart(changed_members(old, groups, moved, rows))
         self._groups, self._rows, self._share = groups, self._watched_rows(groups), np.empty(0)
-        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.names]
-        self._may_page = np.array([m is not None and m.pages for m in metrics], bool)
+        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.pools]
+        self._may_page = np.array([m is not None and m.pages for m in metrics], bool)[groups.pool]
         kinds = np.unique(np.array([name[0] for name in groups.pools], object), return_inverse=True)[1]
         of_group = kinds[groups.pool] if len(groups.names) else groups.pool
         self._hypotheses: Ints = np.bincount(of_group)[of_group] if len(of_group) else of_group
@@ -168,12 +183,12 @@ class AggregateStage:
         counts = (self._series["end"] >= 0) & (age <= self._settings.hold_rhythms * residuals.rhythm)
         common = _common(self._series["z"], self._series["company"], counts)
         z = np.where(counts, self._series["z"] - common, 0.0)
-        present = groups.members @ counts.astype(np.float64)
+        effects = np.where(counts, self._series["effect"], 0.0)
+        summed = np.stack([counts.astype(np.float64), z, effects, counts * residuals.rhythm], axis=1)
+        present, total, effect, rhythms = (groups.members @ summed).T
         size = np.diff(groups.members.indptr)
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = (groups.members @ z) / present
-            effect = (groups.members @ np.where(counts, self._series["effect"], 0.0)) / present
-            rhythm = (groups.members @ (counts * residuals.rhythm)) / present
+            mean, effect, rhythm = total / present, effect / present, rhythms / present
         enough = (present >= np.maximum(PRESENT * size, 1)) & (self._share <= MAJORITY)
         return np.where(enough, mean, np.nan), effect, np.nan_to_num(rhythm)
 

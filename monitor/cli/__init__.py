@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
@@ -50,6 +51,7 @@ def program() -> None:
 
 def main() -> None:
     """Run the program; exit 0 done, 1 the answer is no or the work failed, 2 bad usage or configuration."""
+    gc.set_threshold(50_000, 20, 100)  # frames hold no cycles, and thousands of them are alive
     try:
         program()
     except MonitorError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,11 +36,11 @@ class Hits:
         """Return what one cause would explain, ascending."""
         return np.unique(self.item[self.row == row])
 
-    def among(self, rows: Ints) -> Hits:
-        """Return the pairs of these causes, numbered by their place in `rows`, which ascend."""
-        place = np.minimum(np.searchsorted(rows, self.row), max(len(rows) - 1, 0))
-        kept = rows[place] == self.row if rows.size else np.zeros(len(self.row), bool)
-        return Hits(place[kept], self.item[kept])
+    def placed(self, place: Ints) -> Hits:
+        """Return the pairs whose cause has a place (not -1), with that as their row."""
+        row = place[self.row]
+        kept = row >= 0
+        return Hits(row[kept], self.item[kept])
 
     def where(self, kept: Bools) -> Hits:
         """Return some of the pairs."""
@@ -55,6 +55,9 @@ class Footprints:
         self._relations = evidence.relations
         self._numbers = {name: number for number, name in enumerate(evidence.families)}
         self._hits: dict[tuple[tuple[str, ...], int], Hits] = {}
+        self._alike: dict[tuple[Any, ...], Hits] = {}
+        self._shows: dict[tuple[tuple[str, int], ...], Bools] = {}
+        self._inside: dict[str, Bools] = {}
         self._means: dict[tuple[str, ...], Hits] = {}
         self._quiet: dict[tuple[str, tuple[str, ...], tuple[str, ...], int], Floats] = {}
 
@@ -62,8 +65,16 @@ class Footprints:
         """Return which cells each cause would explain by a term; none for a `workload` term."""
         key = (causes, id(term))  # the terms live as long as the book
         if key not in self._hits:
-            self._hits[key] = Hits.none() if term.at == "workload" else self._find_hits(causes, term)
+            alike = (causes, term.at, term.of, term.signs)
+            if alike not in self._alike:
+                none = term.at == "workload"
+                self._alike[alike] = Hits.none() if none else self._find_hits(causes, term)
+            self._hits[key] = self._alike[alike]
         return self._hits[key]
+
+    def number(self, family: str) -> int:
+        """Return the index of a family."""
+        return self._numbers[family]
 
     def _find_hits(self, causes: tuple[str, ...], term: Term) -> Hits:
         cells = self.evidence.cells
@@ -119,14 +130,21 @@ class Footprints:
 
     def in_family(self, family: str) -> Bools:
         """Return which cells are of a family, shape (C,)."""
-        inside: Bools = self.evidence.cells.family == self._numbers[family]
-        return inside
+        if family not in self._inside:
+            self._inside[family] = self.evidence.cells.family == self._numbers[family]
+        return self._inside[family]
 
     def _shown(self, term: Term) -> Bools:
         """Return the live cells whose family and sign a term expects, shape (C,)."""
+        signs = term.signs
+        if signs not in self._shows:
+            self._shows[signs] = self._find_shown(signs)
+        return self._shows[signs]
+
+    def _find_shown(self, signs: tuple[tuple[str, int], ...]) -> Bools:
         cells = self.evidence.cells
         wanted = np.zeros((len(self._numbers), 3), bool)
-        for family, sign in term.signs:
+        for family, sign in signs:
             numbers = slice(None) if family == ANY else self._numbers[family]
             wanted[numbers, :] |= np.array([sign <= 0, True, sign >= 0])
         shown: Bools = wanted[cells.family, cells.sign + 1] & self.evidence.live

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from monitor.correlate.evidence import CLIP, RATE_FLOOR, weight
+from monitor.correlate.evidence import weight
 from monitor.correlate.faults import ANY
 from monitor.correlate.footprints import Hits
-from monitor.units import HOUR, MINUTE
+from monitor.correlate.scoring import ONSET_SPREAD_MS, Codes, families_of, in_time, mean_evidence, window
 
 if TYPE_CHECKING:
     from monitor.correlate.changes import ChangeLog
@@ -30,16 +30,9 @@ if TYPE_CHECKING:
     from monitor.correlate.footprints import Footprints
     from monitor.types import Bools, Floats, Ints
 
-ONSET_SPREAD_MS = HOUR
-"""Core signs that began this long before the median one belong to something else."""
-
-SLACK_MS = 10 * MINUTE
-"""How far a remote effect may seem to begin before its cause, since onsets are estimates."""
-
 _Span = tuple["Term", "Ints", "Ints"]
 """A term and when its effects may begin for each row, [since, until] in ms."""
 
-_REMOTE = frozenset({"victims", "workload", "workload_members", "carriers", "workload_carriers"})
 _TOGETHER = frozenset({"members", "workload_members"})
 _STANDING_NATS = 4.0
 _SIZE_NATS = 1e-3  # of equal causes, the one with less beneath it is named
@@ -85,7 +78,9 @@ class Prior:
 
 def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: Prior) -> Hypotheses:
     """Return every hypothesis with something hot in its core, in the order of the book and of entities."""
-    parts = []
+    parts: list[_Part] = []
+    nats = weight(prior.rates)
+    weights = _Weights(nats, nats[evidence.cells.family])
     shown = {evidence.families[family] for family in np.unique(evidence.cells.family).tolist()}
     standing = {name for _, name in prior.standing}
     for number, fault in enumerate(book.faults):
@@ -95,26 +90,54 @@ def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: 
             and ANY not in fault.core_families
         ):
             continue
-        draft = _Draft(evidence, footprints, fault, prior)
+        draft = _Draft(evidence, footprints, fault, prior, weights)
         if draft.rows.size:
             parts.append(draft.finish(number))
-    empty = sparse.csr_array((0, len(evidence.block)), dtype=np.int64)
     none = np.empty(0, np.int64)
+    covered = np.concatenate([none, *[part.covered for part in parts]])
+    bounds = np.concatenate([[0], np.cumsum(covered)])
+    unit = np.concatenate([none, *[part.unit for part in parts]])
     return Hypotheses(
         np.concatenate([none, *[part.entity for part in parts]]),
-        np.concatenate([none, *[part.fault for part in parts]]),
+        np.repeat([part.fault for part in parts], [len(part.entity) for part in parts]).astype(np.int64),
         np.concatenate([np.empty(0), *[part.cost for part in parts]]),
-        sparse.csr_array(sparse.vstack([empty, *[part.cover for part in parts]], format="csr")),
+        sparse.csr_array(
+            (np.ones(len(unit), np.int64), unit, bounds), shape=(len(covered), len(evidence.block))
+        ),
         np.concatenate([none, *[part.onset for part in parts]]),
         np.concatenate([np.empty(0), *[part.favour for part in parts]]),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """The weight of a hot cell in nats, by family and for each cell."""
+
+    family: Floats
+    cell: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The hypotheses of one fault kind. covered: how many units each explains; unit: those, row by row."""
+
+    fault: int
+    entity: Ints
+    cost: Floats
+    covered: Ints
+    unit: Ints
+    onset: Ints
+    favour: Floats
+
+
 class _Draft:
     """The hypotheses of one fault kind while they are being scored. R rows have a hot core."""
 
-    def __init__(self, evidence: Evidence, footprints: Footprints, fault: FaultKind, prior: Prior) -> None:
+    def __init__(
+        self, evidence: Evidence, footprints: Footprints, fault: FaultKind, prior: Prior, weights: _Weights
+    ) -> None:
         self._evidence, self._footprints, self._fault, self._prior = evidence, footprints, fault, prior
+        self._weights = weights
         self._entity = evidence.relations.of(fault.cause)
         core = [footprints.hits(fault.cause, term) for term in fault.footprint if term.role == "core"]
         self._core = Hits(
@@ -127,12 +150,20 @@ class _Draft:
             if name == fault.name and entity in index
         ]
         self._standing = {int(np.searchsorted(self._entity, i)): times for i, times in standing}
-        self._weights = weight(prior.rates)[evidence.cells.family]
+        self._stands = np.array(list(self._standing), np.int64)
         self.rows = self._find_rows()
-        self._faded = self._find_faded()
+        self._place = np.full(len(self._entity), -1, np.int64)
+        self._place[self.rows] = np.arange(len(self.rows))
+        self._faded = ~self._among(self._core.row)[self.rows]
+
+    def _among(self, rows: Ints) -> Bools:
+        """Return which of the entities that may be the cause stand in `rows`."""
+        inside = np.zeros(len(self._entity), bool)
+        inside[rows] = True
+        return inside
 
     def _find_rows(self) -> Ints:
-        rows = np.union1d(self._core.row, np.array(list(self._standing), np.int64))
+        rows = np.flatnonzero(self._among(self._core.row) | self._among(self._stands))
         if not self._fault.only:
             return rows
         ids = self._evidence.relations.graph.ids
@@ -142,27 +173,23 @@ class _Draft:
         kept: Ints = rows[np.array(named, bool)]
         return kept
 
-    def _find_faded(self) -> Bools:
-        return ~np.isin(self.rows, self._core.row)
-
-    def finish(self, number: int) -> Hypotheses:
+    def finish(self, number: int) -> _Part:
         """Score the rows and gather what they explain."""
         fault, relations = self._fault, self._evidence.relations
         entity = self._entity[self.rows]
         first, onset, last = self._onsets()
         ids = [relations.graph.ids[i] for i in entity.tolist()]
         change, possible = self._prior.changes.nats(fault, ids, first, onset)
-        standing = np.where(np.isin(self.rows, list(self._standing)), _STANDING_NATS, 0.0)
+        standing: Floats = np.where(self._among(self._stands)[self.rows], _STANDING_NATS, 0.0)
         cost = fault.log_prior + change + standing - _SIZE_NATS * np.log1p(relations.size[entity])
-        spans = [(term, *_window(term, first, onset, last)) for term in fault.footprint]
+        spans = [(term, *window(term, first, onset, last)) for term in fault.footprint]
         core, units = self._signatures(spans, onset)
         sides, aside = self._side_effects(spans, units)
         cost = cost + (core + sides) * ~self._faded
-        cover = self._cover([self._units(hits) for hits in (*units, *aside)] + self._blocks(spans))
-        kept = np.flatnonzero(possible | self._faded)
-        return Hypotheses(
-            entity[kept], np.full(len(kept), number), cost[kept], cover[kept], onset[kept], standing[kept]
-        )
+        row, unit = self._cover([self._units(hits) for hits in (*units, *aside)] + self._blocks(spans))
+        kept = possible | self._faded
+        covered = np.bincount(row, minlength=len(kept))[kept]
+        return _Part(number, entity[kept], cost[kept], covered, unit[kept[row]], onset[kept], standing[kept])
 
     def _onsets(self) -> tuple[Ints, Ints, Ints]:
         """Return the first, the median and the last onset of the core signs of each row.
@@ -171,7 +198,7 @@ class _Draft:
         the incident's own times.
         """
         size = len(self.rows)
-        core = self._core.among(self.rows)
+        core = self._core.placed(self._place)
         since = self._evidence.cells.since[core.item]
         order = np.lexsort((since, core.row))
         row, since = core.row[order], since[order]
@@ -191,8 +218,8 @@ class _Draft:
 
     def _take(self, term: Term, since: Ints, until: Ints) -> Hits:
         """Return the cells that a term explains, within its time."""
-        hits = self._footprints.hits(self._fault.cause, term).among(self.rows)
-        return _in_time(hits, self._evidence.cells.since, since, until)
+        hits = self._footprints.hits(self._fault.cause, term).placed(self._place)
+        return in_time(hits, self._evidence.cells.since, since, until)
 
     def _units(self, taken: Hits) -> tuple[Hits, Ints]:
         """Return the units of cells, and how many cells of them each pair is."""
@@ -202,22 +229,20 @@ class _Draft:
         """Return the blocks that terms explain whole, within their times, and their sizes."""
         found = []
         for term, since, until in spans:
-            hits = self._footprints.blocks(self._fault.cause, term).among(self.rows)
-            kept = _in_time(hits, self._evidence.unit_since, since, until)
+            hits = self._footprints.blocks(self._fault.cause, term).placed(self._place)
+            kept = in_time(hits, self._evidence.unit_since, since, until)
             found.append((kept, self._evidence.unit_size[kept.item]))
         return found
 
-    def _cover(self, units: list[tuple[Hits, Ints]]) -> sparse.csr_array:
-        """Return which units are explained: single cells, and blocks of which half the cells are; (R, U)."""
+    def _cover(self, units: list[tuple[Hits, Ints]]) -> tuple[Ints, Ints]:
+        """Return pairs (row, unit) of what is explained: cells, and blocks of which half the cells are."""
         width = len(self._evidence.block)
         pairs = np.concatenate([hits.row * width + hits.item for hits, _ in units])
         found, place = np.unique(pairs, return_inverse=True)
         counts = np.bincount(place, np.concatenate([count for _, count in units]), len(found))
         row, unit = np.divmod(found, max(width, 1))
         enough = 2 * counts >= self._evidence.unit_size[unit]
-        bounds = np.searchsorted(row[enough], np.arange(len(self.rows) + 1))
-        ones = np.ones(int(enough.sum()), np.int64)
-        return sparse.csr_array((ones, unit[enough], bounds), shape=(len(self.rows), width))
+        return row[enough], unit[enough]
 
     def _signatures(self, spans: list[_Span], onset: Ints) -> tuple[Floats, list[Hits]]:
         """Return what core and expected terms say less the weight of what they explain, and those cells.
@@ -234,7 +259,7 @@ class _Draft:
             taken = self._take(term, since, until)
             units.append(taken)
             late_enough = self._evidence.observation.end - onset >= (term.lag_ms or 0)
-            for family in _families(term):
+            for family in families_of(term):
                 hot, nats, weights = self._judge(term, family, taken, late_enough)
                 rest = rest - weights
                 if term.role == "expected":
@@ -253,26 +278,27 @@ class _Draft:
         """
         total, aside = np.zeros(len(self.rows)), []
         width = len(self._evidence.cells)
-        done = np.concatenate([hits.row * width + hits.item for hits in units])
+        codes = np.concatenate([hits.row * width + hits.item for hits in units])
+        done = Codes(codes, len(self.rows) * width)
         for term, since, until in spans:
             if term.role != "side":
                 continue
             taken = self._take(term, since, until)
-            taken = taken.where(~np.isin(taken.row * width + taken.item, done))
+            taken = taken.where(~done.have(taken.row * width + taken.item))
             if not taken.row.size:
                 continue
             shown = (
                 np.zeros(len(taken.row), bool)
-                if _families(term)
+                if families_of(term)
                 else np.full(len(taken.row), term.at == "self")
             )
-            for family in _families(term):
+            for family in families_of(term):
                 _, nats, weights = self._judge(term, family, taken, np.ones(len(self.rows), bool))
                 present = nats > 0
                 total = total + np.where(present, nats - weights, 0.0)
                 shown |= self._footprints.in_family(family)[taken.item] & present[taken.row]
             forced = ~shown & self._evidence.page[taken.item] & (term.at not in _TOGETHER)
-            weights = self._weights[taken.item] * forced
+            weights = self._weights.cell[taken.item] * forced
             total = total - np.bincount(taken.row, weights, len(self.rows))
             aside.append(taken.where(shown | forced))
         return total, aside
@@ -282,43 +308,6 @@ class _Draft:
         inside = self._footprints.in_family(family)[taken.item]
         hot = np.bincount(taken.row[inside], minlength=len(self.rows)).astype(np.float64)
         quiet: Floats = counted * self._footprints.quiet(self._fault.cause, term, family)[self.rows]
-        rate = float(self._prior.rates[self._evidence.families.index(family)])
-        return hot, mean_evidence(hot, quiet, term.q, rate), hot * weight(np.array(rate))
-
-
-def _families(term: Term) -> list[str]:
-    """Return the families that a term names; `any` names none."""
-    return [family for family in term.shows if family != ANY]
-
-
-def mean_evidence(hot: Floats, quiet: Floats, chances: tuple[float, ...], rate: float) -> Floats:
-    """Return ln mean over q of exp(H ln(q / f) + Q ln((1 - q) / (1 - f))), the logarithms clipped, in nats.
-
-    >>> mean_evidence(np.array([0.0]), np.array([2.0]), (0.5,), 1e-4).round(3).tolist()
-    [-1.386]
-    """
-    q = np.array(chances)
-    f = max(rate, RATE_FLOOR)
-    for_it = np.clip(np.log(q / f), *CLIP)
-    against = np.clip(np.log((1 - q) / (1 - f)), *CLIP)
-    nats = np.multiply.outer(hot, for_it) + np.multiply.outer(quiet, against)
-    top = nats.max(axis=1)
-    mean: Floats = np.log(np.exp(nats - top[:, None]).mean(axis=1)) + top
-    return mean
-
-
-def _window(term: Term, first: Ints, onset: Ints, last: Ints) -> tuple[Ints, Ints]:
-    """Return when effects of a term may begin, [since, until] in ms."""
-    if term.role == "core":
-        since = onset - ONSET_SPREAD_MS
-    else:
-        since = first - (SLACK_MS if term.at in _REMOTE else ONSET_SPREAD_MS)
-    lag = term.lag_ms if term.role == "side" else None
-    until = np.full(len(last), np.iinfo(np.int64).max) if lag is None else last + lag
-    return since, until
-
-
-def _in_time(hits: Hits, began: Ints, since: Ints, until: Ints) -> Hits:
-    """Keep what began in time."""
-    when = began[hits.item]
-    return hits.where((when >= since[hits.row]) & (when <= until[hits.row]))
+        number = self._footprints.number(family)
+        rate = float(self._prior.rates[number])
+        return hot, mean_evidence(hot, quiet, term.q, rate), hot * self._weights.family[number]

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from monitor.types import Bools, Floats, Ints
+
+    Ousted = tuple[Ints, Ints]  # where each one's begin, and whom it ousts, ascending
 
 _EPSILON = 1e-9
 _MAX_MOVES = 10_000
@@ -145,8 +148,8 @@ class _Search:
         own = np.bincount(self._row, sole[self._unit], len(self._cost)) + self._cost
         return np.where(self._within, own, 0.0)
 
-    def _moves(self) -> tuple[Floats, sparse.csr_array]:
-        """Return what adding each would gain with all that it ousts left out, and whom it ousts, (H, H).
+    def _moves(self) -> tuple[Floats, Ousted]:
+        """Return what adding each would gain with all that it ousts left out, and whom it ousts.
 
         One of the set is ousted where its own contribution, less what the new one covers too, is negative.
         """
@@ -154,32 +157,33 @@ class _Search:
         gain = np.bincount(self._row, free[self._unit], len(self._cost)) + self._cost
         gain[self._within] = -np.inf
         own = self._own()
-        shared = self._shared()
-        left = own[shared.col] - shared.data
-        ousts = (left < -_EPSILON) & ~self._within[shared.row]
-        np.add.at(gain, shared.row[ousts], -left[ousts])
-        pairs = (np.ones(int(ousts.sum()), np.int64), (shared.row[ousts], shared.col[ousts]))
-        return gain, sparse.csr_array(pairs, shape=(len(self._cost), len(self._cost)))
+        row, holder, shared = self._shared()
+        left = own[holder] - shared
+        ousts = (left < -_EPSILON) & ~self._within[row]
+        row, holder = row[ousts], holder[ousts]
+        np.add.at(gain, row, -left[ousts])
+        return gain, (np.searchsorted(row, np.arange(len(self._cost) + 1)), holder)
 
-    def _shared(self) -> sparse.coo_array:
-        """Return the weight of units that each has in common with one of the set, which alone covers them."""
+    def _shared(self) -> tuple[Ints, Ints, Floats]:
+        """Return (row, one of the set, the weight of units of the row that this one alone covers), sorted."""
         inside = self._within[self._row] & (self._times[self._unit] == 1)
         owner = np.full(len(self._weights), -1, np.int64)
         owner[self._unit[inside]] = self._row[inside]
         held = owner[self._unit]
         kept = held >= 0
-        entries = (self._weights[self._unit[kept]], (self._row[kept], held[kept]))
-        size = len(self._cost)
-        return sparse.coo_array(sparse.csr_array(entries, shape=(size, size)))
+        size = max(len(self._cost), 1)
+        pairs, place = np.unique(self._row[kept] * size + held[kept], return_inverse=True)
+        weight = np.bincount(place, self._weights[self._unit[kept]], len(pairs)).astype(np.float64)
+        return pairs // size, pairs % size, weight
 
-    def _apply(self, gain: Floats, ousted: sparse.csr_array) -> bool:
+    def _apply(self, gain: Floats, ousted: Ousted) -> bool:
         """Make the best moves that do not touch each other's units; False if none improves."""
         order = np.argsort(-gain, kind="stable")
         order = order[gain[order] > _EPSILON]
         attempts = [order.tolist(), *[[number] for number in order[:_ATTEMPTS].tolist()]]
         return bool(order.size) and any(self._try(numbers, ousted) for numbers in attempts)
 
-    def _try(self, numbers: list[int], ousted: sparse.csr_array) -> bool:
+    def _try(self, numbers: list[int], ousted: Ousted) -> bool:
         """Make these moves, in order, as far as they do not touch; take them back if they do not improve."""
         before, within, times = self._worth(), self._within.copy(), self._times.copy()
         touched = np.zeros(len(self._weights), bool)
@@ -187,7 +191,7 @@ class _Search:
         for number in numbers:
             if blocked[number]:
                 continue
-            out = np.sort(ousted.indices[ousted.indptr[number] : ousted.indptr[number + 1]]).tolist()
+            out = ousted[1][ousted[0][number] : ousted[0][number + 1]].tolist()
             if any(touched[self._units(k)].any() for k in out):
                 continue
             for k in (number, *out):

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.columns import Column, Columns
+from monitor.kernels.compiled import loops
 from monitor.units import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -117,9 +118,12 @@ class Drivers:
         with np.errstate(divide="ignore"):
             alpha = 1 - np.exp(-np.where(LAGS_MS > 0, dt / np.maximum(LAGS_MS, 1), np.inf))
         known = np.isfinite(u)
-        f[:, known] = np.where(
-            np.isnan(f[:, known]), u[known], f[:, known] + alpha[:, None] * (u[known] - f[:, known])
-        )
+        if fast := loops(len(u)):
+            fast.lag(f, u, alpha)
+        else:
+            f[:, known] = np.where(
+                np.isnan(f[:, known]), u[known], f[:, known] + alpha[:, None] * (u[known] - f[:, known])
+            )
         settled = self._fit(x, gap, known, fit)
         lag = self._lag[fit]
         lagged = f[np.maximum(lag, 0), np.arange(len(fit))].astype(np.float64)

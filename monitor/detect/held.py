@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.columns import Column, Columns
+from monitor.kernels.compiled import loops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,9 +52,14 @@ class Held:
         A value counts for `hold` times its rhythm, NaN afterwards. Gaps are in ms, 0 without a point or
         with the first one.
         """
-        rows = np.flatnonzero(np.isfinite(panel.x))
         last = self.columns["ts"]
         gap = np.zeros(len(last), np.int64)
+        if fast := loops(len(last)):
+            held = np.empty(len(last))
+            state = tuple(self.columns[name] for name in ("x", "ts", "rhythm", "gaps"))
+            fast.hold(panel.x, panel.ts, panel.end, float(hold), STEADY_AFTER, state, held, gap)
+            return held, gap
+        rows = np.flatnonzero(np.isfinite(panel.x))
         gap[rows] = np.where(last[rows] >= 0, panel.ts[rows] - last[rows], 0)
         self._learn(rows[gap[rows] > 0], gap)
         self.columns["x"][rows] = panel.x[rows]

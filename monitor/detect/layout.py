@@ -108,7 +108,7 @@ class Layout:
 def lay_out(table: SeriesTable, graph: Graph, catalog: Catalog, min_peers: int) -> Layout:
     """Return the layout of a table's series under a graph that holds (some of) its entities."""
     metrics = [_metric(catalog, *pair) for pair in table.metrics]
-    words = _Words(table, graph)
+    words = _words(table, graph)
     driver = find_loads(table, graph)
     pool_key = words.codes(("kind", "sku"))
     pool, pool_at = number(table.metric, pool_key[table.entity])
@@ -192,6 +192,14 @@ def _groups(
     group = np.full(len(table), -1, np.int64)
     group[allowed], members = number(table.metric[allowed], key[allowed])
     return group, allowed[members].tolist()
+
+
+def _words(table: SeriesTable, graph: Graph) -> _Words:
+    """Return what entities share; the last answer is kept with the graph."""
+    kept: tuple[list[str], _Words] | None = graph.kept.get(_Words)
+    if kept is None or kept[0] is not table.entities:
+        kept = graph.kept[_Words] = (table.entities, _Words(table, graph))
+    return kept[1]
 
 
 class _Words:

@@ -88,8 +88,10 @@ def _beneath(table: SeriesTable, graph: Graph) -> sparse.csr_array:
     columns = over_table(beneath(graph, PLANT), graph, table.entities)
     at = graph.places(table.entities)
     known = np.flatnonzero(at >= 0)
-    pick = sparse.csr_array((np.ones(len(known)), (known, at[known])), shape=(len(at), len(graph)))
-    return sparse.csr_array(pick @ columns)
+    own = columns[at[known]]
+    bounds = np.zeros(len(at) + 1, np.int64)
+    bounds[known + 1] = np.diff(own.indptr)
+    return sparse.csr_array((own.data, own.indices, np.cumsum(bounds)), shape=(len(at), len(at)))
 
 
 def workloads(graph: Graph, at: Ints) -> tuple[Ints, list[str]]:

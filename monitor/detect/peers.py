@@ -75,11 +75,10 @@ class Peers:
         It is the median of reading - own level, so it does not move when members come and go, hot ones and
         cool ones. Members without a level of their own count only where the others are too few.
         """
-        at = (regime, np.maximum(layout.group, 0))
+        groups = max(len(layout.groups), 1)
+        at = regime * groups + np.maximum(layout.group, 0)
         present = np.isfinite(own.reading) & (layout.group >= 0)
-        count = np.zeros((2, max(len(layout.groups), 1)), np.int64)
-        known = present & own.known
-        np.add.at(count, (regime[known], layout.group[known]), 1)
+        count = np.bincount(at[present & own.known], minlength=2 * groups)
         reading = np.where((count[at] >= min_peers) & ~own.known, np.nan, own.reading - own.level)
         busy, busy_n = self._busy(np.where(regime == 1, reading, np.nan))
         idle, idle_n = self._idle(np.where(regime == 0, reading, np.nan))

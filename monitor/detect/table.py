@@ -85,7 +85,12 @@ class SeriesTable:
 
 
 def _merged(old: list[Name], added: list[Name]) -> tuple[list[Name], Ints, Ints]:
-    """Merge two sorted lists without a common element; return where the old and the added ones stand."""
+    """Merge two sorted lists without a common element; return where the old and the added ones stand.
+
+    The old list itself is returned where nothing is added, so that others can tell that it is the same.
+    """
+    if not added:
+        return old, np.arange(len(old)), np.empty(0, np.int64)
     before = [bisect_left(old, name) for name in added]
     merged: list[Name] = []
     done = 0

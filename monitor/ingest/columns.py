@@ -173,8 +173,8 @@ class Hygiene:
     """Valid numbers only: sentinels, values out of range and the non-finite become NaN, counted."""
 
     def __init__(self, sentinels: Sequence[float]) -> None:
-        self._sentinels = np.array(sorted(sentinels), np.float64)
-        self._least = float(self._sentinels[0]) if len(sentinels) else np.inf
+        self.sentinels = np.array(sorted(sentinels), np.float64)
+        self._least = float(self.sentinels[0]) if len(sentinels) else np.inf
 
     def clean(self, book: SeriesBook, series: Ints, value: Floats) -> dict[Quality, int]:
         """Set what is no measurement to NaN, in place; return the counts by reason."""
@@ -191,7 +191,7 @@ class Hygiene:
         """Say which values are an exporter's word for `not supported`; asked before any scale is applied."""
         suspect = value >= self._least
         if suspect.any():
-            suspect[suspect] = np.isin(value[suspect], self._sentinels)
+            suspect[suspect] = np.isin(value[suspect], self.sentinels)
         return suspect
 
 

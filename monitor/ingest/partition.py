@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from monitor.ingest.cells import CellReader
 from monitor.ingest.columns import COUNTER, Growing, Hygiene, SeriesBook, numbers
 from monitor.ingest.frames import Body, Rejection, read_body
 from monitor.ingest.lateness import LateSources
@@ -44,6 +45,7 @@ class Partition:
         self._rules = rules
         self._book = SeriesBook(catalog)
         self._hygiene = Hygiene(catalog.sentinels)
+        self._cells = CellReader(self._book, self._hygiene)
         self._open = OpenTicks()
         self._presence = Presence(rules.tick_ms)
         self._late = LateSources()
@@ -177,20 +179,11 @@ class Partition:
         if self._book.shapes > MAX_SHAPES:
             self._book.forget_layouts()
         layouts = [self._book.layout_of(key[1], frame.shape) for key, frame in frames]
-        cells = [len(layout.series) for layout in layouts]
-        series = np.concatenate([layout.series for layout in layouts])
-        value = np.concatenate([frame.value for _, frame in frames])
-        ts = np.repeat([key[2] for key, _ in frames], cells)
-        measured = (series >= 0) & ~np.isnan(value)
-        entities = np.concatenate([layout.repeated for layout in layouts])
-        self._presence.see(entities[measured], np.repeat(who, cells)[measured], ts[measured], self._book)
-        series, ts, value = series[measured], ts[measured], value[measured]
-        self.quality.update(self._hygiene.clean(self._book, series, value))
-        self.quality[Quality.UNCATALOGUED] += int((~self._book.catalogued.array[series]).sum())
-        clean = ~np.isnan(value)
-        series, ts, value = series[clean], ts[clean], value[clean]
-        order = np.argsort(series, kind="stable")
-        return self._to_rates(series[order], ts[order], value[order])
+        ts = np.array([key[2] for key, _ in frames], np.int64)
+        cells = self._cells.read(layouts, [frame.value for _, frame in frames], ts, who)
+        self._presence.see(cells.items, cells.owners, cells.seen_ts, self._book)
+        self.quality.update(cells.odd)
+        return self._to_rates(cells.series, cells.ts, cells.value)
 
     def _announce(self, series: Ints) -> tuple[tuple[SeriesKey, ...], Ints]:
         """Give numbers to series that have their first cell; return their keys and the cells' numbers."""

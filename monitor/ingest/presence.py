@@ -73,7 +73,7 @@ class Presence:
         return who
 
     def see(self, items: Ints, owners: Ints, ts: Ints, book: SeriesBook) -> None:
-        """Take the items that were measured in a closing tick: one entry for each cell, by source and ts."""
+        """Take the items that were measured in a closing tick; the last of several entries of one counts."""
         self.items = book.entity_keys
         self._grow(len(self.items))
         last = np.zeros(len(self.items), np.int64)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.columns import Column, Columns
+from monitor.kernels.compiled import loops
 from monitor.units import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from monitor.types import Bools, Floats, Ints
 
@@ -113,6 +115,8 @@ class Baseline:
         lone: rows without peers. floor: the least spread (what a constant row, or one in coarse steps, has).
         """
         r, columns = points.r, self._columns
+        if fast := loops(len(r)):
+            return self._compiled(fast, points, (lone, train, floor))
         at = (points.regime, np.arange(len(r)))
         offset = columns["offset"][at].astype(np.float64)
         support = columns["points"][at].astype(np.int64)
@@ -126,6 +130,18 @@ class Baseline:
         young = (learnt < self.learning.freeze_ms) | (support < self.learning.points)
         self._learn(np.flatnonzero(present & train & (young | lone)), _Round(points, d, sigma, gap, lone))
         d = np.where(present, np.where(support > 0, d, 0.0), np.nan)
+        return Levelled(d, sigma, offset, support, learnt)
+
+    def _compiled(self, fast: ModuleType, points: Points, rows: tuple[Bools, Bools, Floats]) -> Levelled:
+        """Do what `step` says in one pass."""
+        n, own = len(points.r), self.learning
+        d, sigma, offset = np.empty((3, n))
+        support, learnt = np.empty((2, n), np.int64)
+        served = max(own.cycles_ms, own.freeze_ms)
+        times = (HALF_NORMAL, own.freeze_ms, own.points, own.recent_ms, own.long_ms, own.cycles_ms, served)
+        state = tuple(self._columns[name] for name in self._columns.layout)
+        given = (points.r, points.ts, points.rhythm, points.regime, *rows)
+        fast.level(given, times, state, (d, sigma, offset, support, learnt))
         return Levelled(d, sigma, offset, support, learnt)
 
     def _lone(self, from_recent: Floats, r: Floats, learnt: Ints, rows: Ints) -> Floats:

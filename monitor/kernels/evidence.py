@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.baseline import HALF_NORMAL
+from monitor.kernels.compiled import loops
 from monitor.kernels.rings import SCALES, Rings
-from monitor.kernels.tails import FEW, Tails
+from monitor.kernels.tails import BINS, FEW, WIDTH, Tails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from monitor.types import Bools, Floats, Ints
 
 K = len(SCALES)
-CLIP = 10.0
+CLIP = 40.0
 REFIT_EVERY = 30
 NEAR = 1.0
 """A mean within one spread of the level is no evidence, and is not looked up."""
@@ -36,7 +38,7 @@ class Scored:
 class Evidence:
     """The evidence of every row against the null of its pool.
 
-    A deviation in sigmas, clipped at +-10 (one wild sample is worth at most that), enters the rings. The
+    A deviation in sigmas, clipped at +-40, enters the rings. The
     mean m over a scale is divided by sqrt(s^2 + v): s is the pool's spread of such means, measured, so
     autocorrelation and wander are in it; v = s_L^2 L / k is the variance of a level that rests on k points,
     L the longest scale that was measured. The quotient is looked up in the pool's tail at this scale and in
@@ -46,7 +48,7 @@ class Evidence:
     """
 
     def __init__(self, n: int = 0, pools: int = 0) -> None:
-        self._rings = Rings(n)
+        self._rings = Rings(n, agreed=True)
         self._tails = Tails(pools * K * 2)
         self._size = np.zeros((pools, K))
         self._seen = np.zeros((pools, K))
@@ -84,20 +86,31 @@ class Evidence:
         points: how many points the row's level rests on, inf where its error is in the null already.
         """
         means, fresh = self._rings.push(np.clip(np.nan_to_num(z), -CLIP, CLIP), np.isfinite(z))
-        young = self._young()[pool] / np.maximum(points, 1.0)
-        up = np.zeros(means.shape)
-        down = np.zeros(means.shape)
-        for k in range(K):
-            rows = np.flatnonzero(fresh[k])
-            m = means[k, rows].astype(np.float64)
-            p = pool[rows]
-            t = m / np.sqrt(self._spread(k)[p] ** 2 + young[rows])
-            up[k, rows], down[k, rows] = self._score(p, k, t)
-            self._learn(p, k, m, t, train[rows])
+        up, down = np.zeros((2, *means.shape))
+        if fast := loops(len(z)):
+            self._compiled(fast, (means, fresh, pool, points, train), up, down)
+        else:
+            young = self._young()[pool] / np.maximum(points, 1.0)
+            for k in range(K):
+                rows = np.flatnonzero(fresh[k])
+                m = means[k, rows].astype(np.float64)
+                p = pool[rows]
+                t = m / np.sqrt(self._spread(k)[p] ** 2 + young[rows])
+                up[k, rows], down[k, rows] = self._score(p, k, t)
+                self._learn(p, k, m, t, train[rows])
         self._age += 1
         if self._age % REFIT_EVERY == 0:
             self._tails.refit()
         return Scored(up, down, fresh)
+
+    def _compiled(self, fast: ModuleType, given: tuple[Any, ...], up: Floats, down: Floats) -> None:
+        """Score and learn in one pass."""
+        spread = np.stack([self._spread(k) for k in range(K)], axis=1)
+        seen, size = np.zeros((2, *self._seen.shape))
+        pools = (spread, self._seen >= FEW, self._young())
+        fast.score(given, pools, self._tails.arrays, (NEAR, FEW, WIDTH, BINS), (up, down, seen, size))
+        self._seen += seen
+        self._size += size
 
     def _score(self, pool: Ints, k: int, t: Floats) -> tuple[Floats, Floats]:
         some = np.flatnonzero(np.abs(t) > NEAR)

@@ -35,10 +35,11 @@ def _beneath(graph: Graph, kinds: frozenset[str]) -> sparse.csr_array:
     n = len(graph)
     inside = np.array([kind in kinds for kind in graph.kinds], bool)
     child = np.flatnonzero(graph.parent >= 0)
-    contains = sparse.csr_array((np.ones(len(child)), (graph.parent[child], child)), shape=(n, n))
-    serves = sparse.csr_array(graph.depends.T.astype(np.float64))
-    keep = sparse.diags_array(inside.astype(np.float64)).tocsr()
-    step = sparse.csr_array(keep @ (contains + serves) @ keep)
+    serves = graph.depends.tocoo()
+    over = np.concatenate([graph.parent[child], serves.coords[1].astype(np.int64)])
+    under = np.concatenate([child, serves.coords[0].astype(np.int64)])
+    kept = inside[over] & inside[under]
+    step = sparse.csr_array((np.ones(int(kept.sum())), (over[kept], under[kept])), shape=(n, n))
     reach = frontier = step
     for _ in range(STEPS):
         frontier = sparse.csr_array(frontier @ step)
@@ -55,5 +56,9 @@ def over_table(reach: sparse.csr_array, graph: Graph, entities: Sequence[str]) -
     """Return the columns of `reach` that are a table's entities: (n, E), entities not in the graph empty."""
     at = graph.places(entities)
     known = np.flatnonzero(at >= 0)
-    pick = sparse.csr_array((np.ones(len(known)), (at[known], known)), shape=(len(graph), len(at)))
-    return sparse.csr_array(reach @ pick)
+    place = np.full(len(graph), -1, np.int64)
+    place[at[known]] = known
+    column = place[reach.indices]
+    kept = column >= 0
+    bounds = np.concatenate([[0], np.cumsum(kept)])[reach.indptr]
+    return sparse.csr_array((reach.data[kept], column[kept], bounds), shape=(reach.shape[0], len(at)))

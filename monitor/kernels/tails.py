@@ -41,6 +41,11 @@ class Tails:
         """How many bytes the counts take."""
         return self._counts.nbytes
 
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """The state itself, in the order of `to_state`, for the compiled loops."""
+        return tuple(getattr(self, f"_{name}") for name in _STATE)
+
     def resize(self, moved: Ints, cells: int) -> None:
         """Move cell i to `moved[i]` of `cells` cells (-1 drops it)."""
         old = {name: getattr(self, f"_{name}") for name in _STATE}

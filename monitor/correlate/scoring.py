@@ -1,0 +1,82 @@
+"""What counts of show and of quiet say about a fault, and which effects began in time for it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.correlate.evidence import CLIP, RATE_FLOOR
+from monitor.correlate.faults import ANY
+from monitor.units import HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from monitor.correlate.faults import Term
+    from monitor.correlate.footprints import Hits
+    from monitor.types import Bools, Floats, Ints
+
+ONSET_SPREAD_MS = HOUR
+"""Core signs that began this long before the median one belong to something else."""
+
+SLACK_MS = 10 * MINUTE
+"""How far a remote effect may seem to begin before its cause, since onsets are estimates."""
+
+_REMOTE = frozenset({"victims", "workload", "workload_members", "carriers", "workload_carriers"})
+_SMALL_TABLE = 1 << 20
+
+
+def families_of(term: Term) -> list[str]:
+    """Return the families that a term names; `any` names none."""
+    return [family for family in term.shows if family != ANY]
+
+
+def mean_evidence(hot: Floats, quiet: Floats, chances: tuple[float, ...], rate: float) -> Floats:
+    """Return ln mean over q of exp(H ln(q / f) + Q ln((1 - q) / (1 - f))), the logarithms clipped, in nats.
+
+    >>> mean_evidence(np.array([0.0]), np.array([2.0]), (0.5,), 1e-4).round(3).tolist()
+    [-1.386]
+    """
+    for_it, against = _logarithms(chances, max(rate, RATE_FLOOR))
+    nats = np.multiply.outer(hot, for_it) + np.multiply.outer(quiet, against)
+    top = nats.max(axis=1)
+    mean: Floats = np.log(np.exp(nats - top[:, None]).mean(axis=1)) + top
+    return mean
+
+
+@lru_cache(4096)
+def _logarithms(chances: tuple[float, ...], f: float) -> tuple[Floats, Floats]:
+    """Return ln(q / f) and ln((1 - q) / (1 - f)), clipped."""
+    q = np.array(chances)
+    return np.clip(np.log(q / f), *CLIP), np.clip(np.log((1 - q) / (1 - f)), *CLIP)
+
+
+class Codes:
+    """A set of numbers below `size`: a table of them all where that is small."""
+
+    def __init__(self, codes: Ints, size: int) -> None:
+        self._codes = codes
+        self._table = np.zeros(size, bool) if size <= _SMALL_TABLE else None
+        if self._table is not None:
+            self._table[codes] = True
+
+    def have(self, codes: Ints) -> Bools:
+        """Return which of these are in the set."""
+        return np.isin(codes, self._codes) if self._table is None else self._table[codes]
+
+
+def window(term: Term, first: Ints, onset: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """Return when effects of a term may begin, [since, until] in ms."""
+    if term.role == "core":
+        since = onset - ONSET_SPREAD_MS
+    else:
+        since = first - (SLACK_MS if term.at in _REMOTE else ONSET_SPREAD_MS)
+    lag = term.lag_ms if term.role == "side" else None
+    until = np.full(len(last), np.iinfo(np.int64).max) if lag is None else last + lag
+    return since, until
+
+
+def in_time(hits: Hits, began: Ints, since: Ints, until: Ints) -> Hits:
+    """Keep what began in time."""
+    when = began[hits.item]
+    return hits.where((when >= since[hits.row]) & (when <= until[hits.row]))
