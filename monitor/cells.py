@@ -1,6 +1,7 @@
 """Samples on their way to the store: cells of a tick, windows over them, and what came late.
 
-Times are integer milliseconds. A sample at `ts` belongs to the window [start, start + width) that holds ts - 1.
+Times are integer milliseconds. A sample at `ts` belongs to the window that holds
+ts - 1: [start, start + width).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class SeriesNames:
 
     @classmethod
     def of(cls, keys: Sequence[SeriesKey]) -> SeriesNames:
-        """Number the names of series.
+        """Return the names of series, numbered.
 
         >>> from monitor.types import SeriesKey
         >>> SeriesNames.of([SeriesKey("gpu", "gpu:a/1", "xid"), SeriesKey("gpu", "gpu:a/0", "xid")]).entity

@@ -4,11 +4,11 @@
     |-- UsageError            exit 2: a bad option, file or configuration; nothing was done
     |   |-- ConfigError       a rules or configuration file; `problems` lists every one with its place
     |   |-- TopologyError     the topology file; likewise
-    |   `-- StoreRefused      a store that holds something else, or has another schema
+    |   `-- StoreRefusedError  a store that holds something else, or has another schema
     `-- WorkError             exit 1: the work itself failed part way; what was durable stays so
         |-- StateError        a state directory that does not belong to this input
         `-- StoreError        a store that cannot be opened, written or read
-            `-- StoreBusy     another process has it open; later it may work
+            `-- StoreBusyError  another process has it open; later it may work
 
 Bad telemetry is no exception: a frame that cannot be read is a dead letter (monitor/ingest/frames.py).
 """
@@ -55,7 +55,7 @@ class StateError(WorkError):
     """A state directory that does not belong to this input."""
 
 
-class StoreRefused(UsageError):
+class StoreRefusedError(UsageError):
     """A store that holds something else than what it was named for, or has another schema."""
 
 
@@ -63,5 +63,5 @@ class StoreError(WorkError):
     """A store that cannot be opened, written or read; what was durable stays so."""
 
 
-class StoreBusy(StoreError):
+class StoreBusyError(StoreError):
     """Another process has the store open."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from monitor.adapters.dsn import SERVERS, Dsn, password, read_dsn
-from monitor.errors import StoreBusy, StoreError, StoreRefused
+from monitor.errors import StoreBusyError, StoreError, StoreRefusedError
 from monitor.store import schema
 from monitor.store.queries import STATS
 from monitor.store.tables import DATABASE, TABLES, TIERS, keep
@@ -58,8 +58,8 @@ class Store:
     ) -> Self:
         """Open a store, making it where there is none and `create` is set.
 
-        Raises StoreRefused for another schema, StoreBusy when another process still has it after `wait_s`,
-        StoreError where it cannot be written.
+        Raises StoreRefusedError for another schema, StoreBusyError when another process still has it after
+        `wait_s`, StoreError where it cannot be written.
         """
         dsn = read_dsn(name)
         if dsn.path is not None:
@@ -80,18 +80,20 @@ class Store:
         if version == 0 and create:
             self.migrate(migrations)
         elif version == 0:
-            raise StoreRefused(f"{self.dsn}: holds no store; make one with `monitor store init {self.dsn}`")
+            raise StoreRefusedError(
+                f"{self.dsn}: holds no store; make one with `monitor store init {self.dsn}`"
+            )
         elif version > newest:
             self.refuse_newer(version, newest)
         elif version < newest:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"{self.dsn}: has schema {version}, this program writes {newest}; "
                 f"run `monitor store migrate {self.dsn}`"
             )
 
     def refuse_newer(self, version: int, newest: int) -> None:
-        """Raise StoreRefused: an older program must not write what a newer one has made."""
-        raise StoreRefused(
+        """Raise StoreRefusedError: an older program must not write what a newer one has made."""
+        raise StoreRefusedError(
             f"{self.dsn}: has schema {version}, this program knows up to {newest}; use a newer program"
         )
 
@@ -159,10 +161,10 @@ class Store:
         ]
 
     def covers(self, tier: str) -> tuple[int, int] | None:
-        """Return the time that a tier of rollups covers, in milliseconds; None for no tier or an empty one."""
+        """Return the time that a tier of rollups covers, in milliseconds; None for none."""
         if tier not in TIERS:
             return None
-        sql = f"SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM {tier}"  # noqa: S608
+        sql = f"SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM {tier}"
         first, last, count = self.rows(sql)[0]
         return (first * 1000, last * 1000 + TIERS[tier]) if count else None
 
@@ -203,7 +205,7 @@ def _connect(dsn: Dsn, *, create: bool) -> Any:
         if create:
             first.command(schema.CREATE_DATABASE.replace(f" {DATABASE} ", f" {dsn.database} "))
         elif not first.query(f"SELECT name FROM system.databases WHERE name = '{dsn.database}'").result_rows:
-            raise StoreRefused(f"{dsn}: holds no store; make one with `monitor store init {dsn}`")
+            raise StoreRefusedError(f"{dsn}: holds no store; make one with `monitor store init {dsn}`")
         return _client(dsn, dsn.database)
     finally:
         first.close()
@@ -213,8 +215,10 @@ def _client(dsn: Dsn, database: str | None) -> Any:
     import clickhouse_connect
 
     if dsn.path is not None:
-        name = f"chdb://{dsn.path}" + (f"?database={database}" if database else "")
-        return clickhouse_connect.get_client(dsn=name, settings=dict(SETTINGS), chdb_options=dict(ENGINE))
+        return clickhouse_connect.get_client(
+            interface="chdb", path=str(dsn.path), database=database or "default", settings=dict(SETTINGS),
+            chdb_options=dict(ENGINE),
+        )  # fmt: skip
     return clickhouse_connect.get_client(
         interface=SERVERS[dsn.scheme][0], host=dsn.host, port=dsn.port, username=dsn.user or None,
         password=password(), database=database or "default", settings=dict(SETTINGS),
@@ -222,11 +226,13 @@ def _client(dsn: Dsn, database: str | None) -> Any:
 
 
 def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
-    """See to it that a directory can be opened. Raises StoreRefused, StoreBusy, StoreError."""
+    """See to it that a directory can be opened. Raises StoreRefusedError, StoreBusyError, StoreError."""
     if not create and not (path / "metadata").is_dir():
-        raise StoreRefused(f"chdb://{path}: holds no store; make one with `monitor store init chdb://{path}`")
+        raise StoreRefusedError(
+            f"chdb://{path}: holds no store; make one with `monitor store init chdb://{path}`"
+        )
     if create and path.is_dir() and any(path.iterdir()) and not (path / "metadata").is_dir():
-        raise StoreRefused(f"chdb://{path}: is a directory with something else in it; name an empty one")
+        raise StoreRefusedError(f"chdb://{path}: is a directory with something else in it; name an empty one")
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable-{uuid.uuid4().hex}"
@@ -240,7 +246,7 @@ def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while (holder := _holder(path / "status")) is not None:
         if time.monotonic() >= deadline:
-            raise StoreBusy(
+            raise StoreBusyError(
                 f"chdb://{path}: is open in another process ({holder}); stop that one, ask it over HTTP, "
                 "or use a server, which many processes share"
             )

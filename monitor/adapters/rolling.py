@@ -1,4 +1,4 @@
-"""Runs the roll-ups: which windows are due is told by monitor/store/rolls.py, this asks the engine to do them."""
+"""Runs the roll-ups: monitor/store/rolls.py tells which windows are due, this has the engine do them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from monitor.store.rolls import (
-    MAX_ROWS, ONE_METRIC, SOME_SERIES, SOURCE, Frontier, Span, bound, floors, roll, spans, steps,
+    MAX_ROWS,
+    ONE_METRIC,
+    SOME_SERIES,
+    SOURCE,
+    Frontier,
+    Span,
+    bound,
+    floors,
+    roll,
+    spans,
+    steps,
 )  # fmt: skip
 from monitor.store.tables import TIERS
 from monitor.units import HOUR
@@ -84,7 +94,7 @@ class Roller:
             return
         source = SOURCE[tier]
         found = self._store.rows(
-            f"SELECT DISTINCT metric FROM {source} WHERE ts >= toDateTime({{lo:UInt32}}, 'UTC') "  # noqa: S608
+            f"SELECT DISTINCT metric FROM {source} WHERE ts >= toDateTime({{lo:UInt32}}, 'UTC') "
             "AND ts < toDateTime({hi:UInt32}, 'UTC') ORDER BY metric",
             **bound(span),
         )
@@ -94,9 +104,9 @@ class Roller:
     def again(self) -> None:
         """Roll again from the start of the hour in which a tier ends: a process may have died in it."""
         for tier in ("m1", "h1"):
-            source, last = SOURCE[tier], self._store.rows(f"SELECT toUnixTimestamp(max(ts)) FROM {tier}")  # noqa: S608
+            source, last = SOURCE[tier], self._store.rows(f"SELECT toUnixTimestamp(max(ts)) FROM {tier}")
             found = self._store.rows(
-                f"SELECT DISTINCT toUnixTimestamp(toStartOfHour(ts)) AS hour FROM {source} "  # noqa: S608
+                f"SELECT DISTINCT toUnixTimestamp(toStartOfHour(ts)) AS hour FROM {source} "
                 "WHERE ts >= toStartOfHour(toDateTime({last:UInt32}, 'UTC')) ORDER BY hour",
                 last=last[0][0],
             )

@@ -1,7 +1,7 @@
-"""Writes what the pipeline gives into a store, in a thread of its own, so that inserts overlap with detection.
+"""Writes what the pipeline gives into a store, in a thread: inserts overlap with detection.
 
-Records are gathered into batches; a batch is written and rolled whole by the thread. `sync` waits until all is
-durable. What fails in the thread is raised by the next call. Writing something again changes nothing.
+Records are gathered into batches; a batch is written and rolled whole by the thread. `sync` waits until all
+is durable. What fails in the thread is raised by the next call. Writing something again changes nothing.
 """
 
 from __future__ import annotations

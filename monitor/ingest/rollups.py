@@ -17,7 +17,7 @@ FINEST_MS = 10 * SECOND
 
 
 def window_ms(tick_ms: int) -> int:
-    """Return the width of the finest windows: 10 s, or a tick where ticks do not hold a whole number of those.
+    """Return the width of the finest windows: 10 s, or a tick where a tick is no multiple of that.
 
     So a window is complete when its tick closes.
 

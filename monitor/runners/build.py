@@ -10,8 +10,8 @@ from monitor.adapters.lines import LineFile, recordings
 from monitor.adapters.rules import load_rules
 from monitor.adapters.statedir import StateDir, identity
 from monitor.errors import UsageError
-from monitor.pipeline import Pipeline
 from monitor.ingest.rollups import window_ms
+from monitor.pipeline import Pipeline
 from monitor.runners.replay import Outputs, Replay
 from monitor.runners.storing import Identity, Stored
 from monitor.site import Setup

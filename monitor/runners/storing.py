@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.adapters.clickhouse import Store
 from monitor.adapters.storewriter import StoreWriter
-from monitor.errors import StoreRefused
+from monitor.errors import StoreRefusedError
 from monitor.store.queries import REPLAYS_HELD
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Identity:
 
 
 class Stored:
-    """One replay into one store. Raises StoreRefused where the store holds another, unless `append`."""
+    """One replay into one store. Raises StoreRefusedError where the store holds another, unless `append`."""
 
     def __init__(self, name: str, what: Identity, *, append: bool) -> None:
         self._store = Store.open(name, create=True)
@@ -44,7 +44,7 @@ class Stored:
         others = [row for row in self._store.rows(REPLAYS_HELD.sql) if row[0] != self._what.name]
         if others and not append:
             held = ", ".join(sorted({file for row in others for file in row[2]})[:5])
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"{self._store.dsn}: holds another replay (of {held}); name another store, or add to it "
                 "with --append"
             )

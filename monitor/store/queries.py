@@ -1,7 +1,7 @@
 """What panels and commands ask, with parameters that the server binds.
 
-Rollups are read with FINAL, and windows are weighed by their count. A range is [`from`, `to`) in Unix seconds.
-Coarser tiers serve longer ranges: `tier_for` says which.
+Rollups are read with FINAL, and windows are weighed by their count. A range is [`from`, `to`) in Unix
+seconds. Coarser tiers serve longer ranges: `tier_for` says which.
 """
 
 from __future__ import annotations
@@ -93,6 +93,20 @@ HISTORY = Query(
     "history",
     "every transition of incidents, as the lines that were written",
     "SELECT record FROM incident_history FINAL WHERE startsWith(id, {id:String}) ORDER BY updated_at, line",
+)
+
+DECISIONS_MADE = Query(
+    "decisions",
+    "why something paged, or did not",
+    "SELECT toUnixTimestamp64Milli(ts), incident, entity, reason, detail FROM decisions FINAL "
+    "ORDER BY ts, incident, entity",
+)
+
+DEAD_LETTERS_HELD = Query(
+    "dead_letters",
+    "frames that could not be read, with reason and place",
+    "SELECT position, reason, detail, toUnixTimestamp64Milli(received), frame FROM dead_letters FINAL "
+    "ORDER BY reason, position",
 )
 
 REPLAYS_HELD = Query(

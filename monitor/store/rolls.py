@@ -39,7 +39,8 @@ def roll(tier: str, *, where: str = "") -> str:
     """Return the statement that makes the windows of a tier in [lo, hi), of all series or of some.
 
     n = sum(n_i); mean = sum(n_i mean_i) / n; m2 = sum(m2_i + n_i (mean_i - mean)^2), which does not cancel as
-    a sum of squares would; last is that of the latest window, in time before late.
+    a sum of squares would; the parts are summed in order of time, so that rolling again gives the same bits. last
+    is that of the latest window, in time before late.
     """
     source = SOURCE[tier]
     start = {"m1": "toStartOfMinute", "h1": "toStartOfHour"}[tier]
@@ -47,11 +48,11 @@ def roll(tier: str, *, where: str = "") -> str:
     return f"""\
 INSERT INTO {tier} (ts, kind, entity, metric, count, mean, m2, min, max, last, anomalous)
 SELECT start, kind, entity, metric, n, centre,
-  within + arraySum((c, m) -> c * (m - centre) * (m - centre), counts, means), low, high, latest, odd
+  arraySum(p -> p.4 + p.2 * (p.3 - centre) * (p.3 - centre), parts), low, high, latest, odd
 FROM (
   SELECT {start}(s.ts) AS start, s.kind AS kind, s.entity AS entity, s.metric AS metric,
-    sum(s.count) AS n, groupArray(s.count) AS counts, groupArray(s.mean) AS means,
-    arraySum((c, m) -> c * m, counts, means) / n AS centre, sum(s.m2) AS within,
+    sum(s.count) AS n, arraySort(groupArray(({when}, s.count, s.mean, s.m2))) AS parts,
+    arraySum(p -> p.2 * p.3, parts) / n AS centre,
     min(s.min) AS low, max(s.max) AS high, argMax(s.last, {when}) AS latest, sum(s.anomalous) AS odd
   FROM {source} AS s FINAL
   WHERE s.ts >= toDateTime({{lo:UInt32}}, 'UTC') AND s.ts < toDateTime({{hi:UInt32}}, 'UTC'){where}
@@ -79,7 +80,7 @@ class Frontier:
         return windows[old]
 
     def due(self, closed: int | None = None) -> list[Span]:
-        """Take the windows that end by `closed` (None: all) as spans without gaps, of MAX_ROWS or one window."""
+        """Take the windows that end by `closed` (None: all), as spans of MAX_ROWS or of one window."""
         ready = sorted(w for w in self._waiting if closed is None or w + self.width <= closed)
         spans: list[Span] = []
         for window in ready:
@@ -100,7 +101,7 @@ class Frontier:
     @classmethod
     def from_state(cls, tier: str, state: dict[str, Any]) -> Frontier:
         """Build from what `to_state` gave."""
-        return cls(tier, state["upto"], {window: rows for window, rows in state["waiting"]})
+        return cls(tier, state["upto"], dict(state["waiting"]))
 
 
 def spans(windows: Iterable[int], width: int) -> list[Span]:
