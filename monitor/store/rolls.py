@@ -39,8 +39,8 @@ def roll(tier: str, *, where: str = "") -> str:
     """Return the statement that makes the windows of a tier in [lo, hi), of all series or of some.
 
     n = sum(n_i); mean = sum(n_i mean_i) / n; m2 = sum(m2_i + n_i (mean_i - mean)^2), which does not cancel as
-    a sum of squares would; the parts are summed in order of time, so that rolling again gives the same bits. last
-    is that of the latest window, in time before late.
+    a sum of squares would; the parts are summed in order of time, so that rolling again gives the same bits.
+    last is that of the latest window, in time before late.
     """
     source = SOURCE[tier]
     start = {"m1": "toStartOfMinute", "h1": "toStartOfHour"}[tier]
