@@ -227,13 +227,8 @@ def _client(dsn: Dsn, database: str | None) -> Any:
 
 def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
     """See to it that a directory can be opened. Raises StoreRefusedError, StoreBusyError, StoreError."""
-    if not create and not (path / "metadata").is_dir():
-        raise StoreRefusedError(
-            f"chdb://{path}: holds no store; make one with `monitor store init chdb://{path}`"
-        )
-    if create and path.is_dir() and any(path.iterdir()) and not (path / "metadata").is_dir():
-        raise StoreRefusedError(f"chdb://{path}: is a directory with something else in it; name an empty one")
     try:
+        _may_hold_a_store(path, create=create)
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable-{uuid.uuid4().hex}"
         probe.touch()
@@ -251,6 +246,18 @@ def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
                 "or use a server, which many processes share"
             )
         time.sleep(0.05)
+
+
+def _may_hold_a_store(path: Path, *, create: bool) -> None:
+    there = (path / "metadata").is_dir()
+    if not create and not there:
+        raise StoreRefusedError(
+            f"chdb://{path}: holds no store; make one with `monitor store init chdb://{path}`"
+        )
+    if path.is_dir() and not there and any(path.iterdir()):
+        raise StoreRefusedError(f"chdb://{path}: is a directory with something else in it; name an empty one")
+    if path.exists() and not path.is_dir():
+        raise StoreRefusedError(f"chdb://{path}: is a file; a store is a directory")
 
 
 def _holder(status: Path) -> str | None:

@@ -32,16 +32,22 @@ class LateFrames:
         self._in_time: dict[int, set[FrameKey]] = {}
         self._late = OpenTicks()
         self._news: set[FrameKey] = set()
+        self._ready: dict[FrameKey, HeldFrame] = {}
         self._arrived: list[LateFrame] = []
 
     def in_time(self, end: int, keys: Iterable[FrameKey]) -> None:
         """Take note of the frames that counted in a tick, and forget what is too old to be corrected."""
         for key in keys:
             self._in_time.setdefault(self._end_of(key), set()).add(key)
-        for old in [ts for ts in self._in_time if end - ts > self._correct_ms]:
-            del self._in_time[old]
-        while (first := self._late.first()) is not None and end - first > self._correct_ms:
-            self._news.difference_update(key for key, _ in self._late.take(first))
+        old = [ts for ts in self._in_time if end - ts > self._correct_ms]
+        first = self._late.first()
+        if first is not None and end - first > self._correct_ms:
+            self._collect(end)
+        while first is not None and end - first > self._correct_ms:
+            self._late.take(first)
+            first = self._late.first()
+        for ts in old:
+            del self._in_time[ts]
 
     def put(self, key: FrameKey, held: HeldFrame, arrival: int, closed: int) -> None:
         """Take a late frame; `closed` is the end of the last closed tick."""
@@ -57,19 +63,22 @@ class LateFrames:
 
         Windows whose tick is not closed yet wait: what counts in time is not known before.
         """
+        self._collect(closed)
         arrived, self._arrived = self._arrived, []
-        ready = {key for key in self._news if self._end_of(key) <= closed}
-        if not ready:
-            return arrived, []
-        self._news -= ready
-        touched = {(kind, source, self._window_of(ts)) for kind, source, ts in ready}
-        frames = [
-            (key, held)
-            for end, key, held in self._late.frames()
-            if (key[0], key[1], self._window_of(key[2])) in touched
-            and key not in self._in_time.get(end, ())
-        ]  # fmt: skip
-        return arrived, frames
+        ready, self._ready = self._ready, {}
+        return arrived, sorted(ready.items(), key=lambda item: item[0])
+
+    def _collect(self, closed: int) -> None:
+        """Set aside all frames of the windows that news correct."""
+        news = {key for key in self._news if self._end_of(key) <= closed}
+        if not news:
+            return
+        self._news -= news
+        touched = {(kind, source, self._window_of(ts)) for kind, source, ts in news}
+        for end, key, held in self._late.frames():
+            in_time = key in self._in_time.get(end, ())
+            if (key[0], key[1], self._window_of(key[2])) in touched and not in_time:
+                self._ready[key] = held
 
     def _end_of(self, key: FrameKey) -> int:
         return tick_end(key[2], self._tick_ms)
@@ -82,6 +91,7 @@ class LateFrames:
         return {
             "in_time": [[*key] for keys in self._in_time.values() for key in sorted(keys)],
             "late": [[*key, held] for _, key, held in self._late.frames()],
+            "ready": [[*key, held] for key, held in sorted(self._ready.items(), key=lambda item: item[0])],
             "news": [list(key) for key in sorted(self._news)],
             "arrived": self._arrived,
         }
@@ -96,6 +106,9 @@ class LateFrames:
             if mine(source):
                 key = (kind, source, ts)
                 self._late.put(self._end_of(key), key, msgspec.convert(held, HeldFrame))
+        for kind, source, ts, held in state["ready"]:
+            if mine(source):
+                self._ready[kind, source, ts] = msgspec.convert(held, HeldFrame)
         self._news |= {(k, s, ts) for k, s, ts in state["news"] if mine(s)}
         arrived = msgspec.convert(state["arrived"], list[LateFrame])
         self._arrived += [frame for frame in arrived if mine(frame.source)]
