@@ -36,6 +36,10 @@ SETTINGS = {
     "max_partitions_per_insert_block": 0,
     "session_timezone": "UTC",
 }
+PROBE = ".writable"
+ENGINE_FILES = {"data", "metadata", "status", "store", "tmp", PROBE}
+"""What the engine makes first in its directory: a process may have been killed while it did."""
+
 NOT_ENOUGH_SPACE = 243
 FULL = ("No space left on device", "NOT_ENOUGH_SPACE", f"Code: {NOT_ENOUGH_SPACE}")
 
@@ -230,9 +234,9 @@ def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
     try:
         _may_hold_a_store(path, create=create)
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".writable-{uuid.uuid4().hex}"
+        probe = path / PROBE
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
             f"chdb://{path}: cannot be written ({error.strerror}); it needs a directory that this user may "
@@ -254,7 +258,7 @@ def _may_hold_a_store(path: Path, *, create: bool) -> None:
         raise StoreRefusedError(
             f"chdb://{path}: holds no store; make one with `monitor store init chdb://{path}`"
         )
-    if path.is_dir() and not there and any(path.iterdir()):
+    if path.is_dir() and not there and any(item.name not in ENGINE_FILES for item in path.iterdir()):
         raise StoreRefusedError(f"chdb://{path}: is a directory with something else in it; name an empty one")
     if path.exists() and not path.is_dir():
         raise StoreRefusedError(f"chdb://{path}: is a file; a store is a directory")

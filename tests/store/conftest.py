@@ -13,7 +13,7 @@ from tests.store import fleet
 if TYPE_CHECKING:
     from pathlib import Path
 
-START = 1_795_500_000_000 + 51 * 60_000  # 06:51: the recording crosses an hour
+START = 1_795_500_000_000 + 54 * 60_000  # 06:54: the recording crosses an hour
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Recorded:
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """Sixteen GPUs for a quarter of an hour, a frame each four seconds: windows hold two or three samples."""
+    """Sixteen GPUs for ten minutes, a frame each five seconds: windows hold two samples."""
     out = tmp_path_factory.mktemp("fleet")
     frames = fleet.record(
-        out, loadgen.Spec("clean", gpus=16, hours=0.25, interval=4, seed=5, received=True, start=START)
+        out, loadgen.Spec("clean", gpus=16, hours=0.16, interval=5, seed=5, received=True, start=START)
     )
     rules, dsn, incidents = fleet.rules(out), f"chdb://{out}/store", out / "incidents.ndjson"
     report = fleet.replay(frames, dsn, rules=rules, incidents=incidents)

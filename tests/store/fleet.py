@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Row = tuple[int, float, float, float, float, float]  # count, mean, m2, min, max, last
 Rows = dict[tuple[str, str, str, int], Row]  # by (kind, entity, metric, start in seconds)
 
-QUICK_RULES = "peer_learning_ms: 120000\nown_learning_ms: 180000\nfreeze_ms: 240000\n"
+QUICK_RULES = "peer_learning_ms: 60000\nown_learning_ms: 120000\nfreeze_ms: 180000\nskew_ms: 60000\n"
 
 
 def record(out: Path, spec: loadgen.Spec) -> Path:

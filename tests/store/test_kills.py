@@ -27,7 +27,7 @@ def _killed(recorded: Recorded, out: Path, kills: int, seed: int) -> int:
         partitions = str(rng.choice([1, 2, 4]))
         process = subprocess.Popen(_command(recorded, out, partitions), stdout=subprocess.DEVNULL)
         if done < kills:
-            time.sleep(rng.uniform(0.7, 3.0))
+            time.sleep(rng.uniform(0.5, 2.5))
             process.send_signal(signal.SIGKILL)
         code = process.wait()
         if code == 0:
@@ -49,8 +49,8 @@ def _all_is_there(recorded: Recorded, out: Path) -> None:
 
 
 def test_killed_at_random_moments(recorded: Recorded, tmp_path: Path) -> None:
-    """SIGKILL four times, resumed under another number of partitions each time."""
-    assert _killed(recorded, tmp_path, 4, seed=1) >= 2
+    """SIGKILL up to three times, resumed under another number of partitions each time."""
+    assert _killed(recorded, tmp_path, 3, seed=1) >= 2
     _all_is_there(recorded, tmp_path)
 
 
@@ -79,6 +79,7 @@ def test_a_lost_store_is_begun_anew(recorded: Recorded, tmp_path: Path) -> None:
     _all_is_there(recorded, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(recorded: Recorded, tmp_path: Path) -> None:
     """The replay says that the disk is full; with more room it goes on and all is there."""
     replay = " ".join(_command(recorded, tmp_path / "small"))

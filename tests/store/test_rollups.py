@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from monitor.adapters.clickhouse import Store
 from monitor.errors import StoreRefusedError
-from monitor.types import Incident
 from tests.store import fleet
 
 if TYPE_CHECKING:
@@ -20,11 +18,11 @@ if TYPE_CHECKING:
 
 def test_the_recording_has_something_to_say(recorded: Recorded) -> None:
     """Frames, samples, more than one hour, more than one sample in a window; nobody is late."""
-    assert recorded.report.samples == recorded.truth.samples > 10_000
+    assert recorded.report.samples == recorded.truth.samples > 5_000
     assert "late" not in recorded.report.quality
     hours = recorded.truth.rows(3_600_000)
     assert len({key[3] for key in hours}) == 2
-    assert max(row[0] for row in recorded.truth.rows(10_000).values()) == 3
+    assert max(row[0] for row in recorded.truth.rows(10_000).values()) == 2
 
 
 def test_every_tier_is_what_numpy_says(recorded: Recorded) -> None:
@@ -66,19 +64,6 @@ def test_another_replay_is_refused_unless_it_may_append(recorded: Recorded, tmp_
     with Store.open(dsn) as store:
         held = store.rows("SELECT files, rank, frames FROM replays FINAL ORDER BY files")
     assert held == [(["first.ndjson"], 2, 500), (["second.ndjson"], 2, 400)]
-
-
-def test_incidents_come_back_as_they_were(recorded: Recorded, tmp_path: Path) -> None:
-    """`incidents list` and `show` say the same from the store as from the file."""
-    file = tmp_path / "incidents.ndjson"
-    file.write_bytes(recorded.incidents)
-    assert recorded.incidents.count(b"\n") > 0
-    some = msgspec.json.decode(recorded.incidents.splitlines()[0], type=Incident).id
-    for what in (["list", "--json"], ["show", some, "--json"], ["show", some], ["list"]):
-        from_store = fleet.run("incidents", *what, "--store", recorded.dsn)
-        from_file = fleet.run("incidents", *what, "--from", str(file))
-        assert from_store.stdout == from_file.stdout != ""
-        assert from_store.returncode == 0, from_store.stderr
 
 
 def test_the_topology_names_the_places(recorded: Recorded) -> None:
