@@ -41,11 +41,15 @@ BY_GROUP = Query(
     "by_group",
     "a metric over time, for each rack (or node, row, facility, switch, job, model)",
     f"""\
-SELECT toStartOfInterval(ts, toIntervalSecond({{step:UInt32}})) AS time, within[{{group:String}}] AS place,
+SELECT toStartOfInterval(ts, toIntervalSecond({{step:UInt32}})) AS time, t.place AS place,
   {_MEAN} AS value, min(r.min) AS low, max(r.max) AS high, sum(r.count) AS samples
-FROM (SELECT * FROM {{tier}} FINAL WHERE metric = {{metric:String}} AND {_RANGE}) AS r
-LEFT ANY JOIN (SELECT id, within FROM topology FINAL ORDER BY valid_from DESC LIMIT 1 BY id) AS t
-  ON t.id = r.entity
+FROM (
+  SELECT ts, entity, count, mean, min, max FROM {{tier}} FINAL WHERE metric = {{metric:String}} AND {_RANGE}
+) AS r
+LEFT ANY JOIN (
+  SELECT id, toLowCardinality(argMax(within[{{group:String}}], valid_from)) AS place
+  FROM topology FINAL GROUP BY id
+) AS t ON t.id = r.entity
 GROUP BY time, place ORDER BY time, place""",
 )
 

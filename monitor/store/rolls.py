@@ -44,7 +44,7 @@ def roll(tier: str, *, where: str = "") -> str:
     """
     source = SOURCE[tier]
     start = {"m1": "toStartOfMinute", "h1": "toStartOfHour"}[tier]
-    when = "(s.ts, s.late = 0)" if source == "s10" else "s.ts"
+    when = "toUInt64(toUnixTimestamp(s.ts)) * 2" + (" + (s.late = 0)" if source == "s10" else "")
     return f"""\
 INSERT INTO {tier} (ts, kind, entity, metric, count, mean, m2, min, max, last, anomalous)
 SELECT start, kind, entity, metric, n, centre,
