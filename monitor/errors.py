@@ -3,9 +3,12 @@
     MonitorError              the operator is told; the exit code says which kind
     |-- UsageError            exit 2: a bad option, file or configuration; nothing was done
     |   |-- ConfigError       a rules or configuration file; `problems` lists every one with its place
-    |   `-- TopologyError     the topology file; likewise
+    |   |-- TopologyError     the topology file; likewise
+    |   `-- StoreRefusedError  a store that holds something else, or has another schema
     `-- WorkError             exit 1: the work itself failed part way; what was durable stays so
-        `-- StateError        a state directory that does not belong to this input
+        |-- StateError        a state directory that does not belong to this input
+        `-- StoreError        a store that cannot be opened, written or read
+            `-- StoreBusyError  another process has it open; later it may work
 
 Bad telemetry is no exception: a frame that cannot be read is a dead letter (monitor/ingest/frames.py).
 """
@@ -50,3 +53,15 @@ class WorkError(MonitorError):
 
 class StateError(WorkError):
     """A state directory that does not belong to this input."""
+
+
+class StoreRefusedError(UsageError):
+    """A store that holds something else than what it was named for, or has another schema."""
+
+
+class StoreError(WorkError):
+    """A store that cannot be opened, written or read; what was durable stays so."""
+
+
+class StoreBusyError(StoreError):
+    """Another process has the store open."""

@@ -15,10 +15,12 @@ from monitor.ingest.frames import Header, Rejection
 from monitor.ingest.partition import Partition
 from monitor.ingest.verdict import TimeRules, place
 from monitor.site import Setup, Site, SiteOutput
+from monitor.units import LATEST_TS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from monitor.cells import Late
     from monitor.reasons import Quality
 
 
@@ -37,8 +39,9 @@ class Pipeline:
     def __init__(self, setup: Setup) -> None:
         settings = setup.settings
         self._rules = TimeRules(settings.tick_ms, settings.lateness_ms, settings.skew_ms)
+        correct_ms = settings.late_rollup_ms if setup.rollups else 0
         self._partitions = [
-            Partition(number, setup.catalog, self._rules) for number in range(setup.partitions)
+            Partition(number, setup.catalog, self._rules, correct_ms) for number in range(setup.partitions)
         ]
         self._owners: dict[str, Partition] = {}
         self._site = Site(setup)
@@ -88,6 +91,12 @@ class Pipeline:
             yield self._close(due, judge=True)
         while (held := self._first_held()) is not None:
             yield self._close(held, judge=False)
+
+    def take_late(self, *, final: bool = False) -> list[Late]:
+        """Return what came late since the last time, with `Setup.rollups`; at the end, what waits too."""
+        closed = LATEST_TS if final else self._closed
+        late = [partition.take_late(closed) for partition in self._partitions]
+        return [part for part in late if part is not None]
 
     def _first_held(self) -> int | None:
         held = [partition.first_held() for partition in self._partitions]

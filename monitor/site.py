@@ -13,7 +13,9 @@ import numpy as np
 
 from monitor.aggregate.stage import AggregateStage
 from monitor.catalog import FAMILIES, SILENCE
+from monitor.cells import Cells, SeriesNames
 from monitor.correlate import CorrelateStage, FaultBook, Observation
+from monitor.detect.charted import Charted
 from monitor.detect.stage import DetectStage
 from monitor.detect.table import SeriesTable
 from monitor.ingest.absence import Absence
@@ -24,36 +26,42 @@ from monitor.types import Anomaly, Panel, SeriesKey
 from monitor.units import tick_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from monitor.catalog import Catalog
     from monitor.config.settings import Settings
     from monitor.correlate import CorrelateResult
     from monitor.correlate.observe import Decision
     from monitor.topology import Graph, Topology
-    from monitor.types import Bools, Incident, Ints, Signal, TickPart
+    from monitor.types import Bools, Change, Incident, Ints, Signal, TickPart
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a pipeline is built from. The number of partitions changes no result."""
+    """What a pipeline is built from. The number of partitions changes no result.
+
+    `rollups`: somebody stores samples, so they are handed on with every tick. It changes no incident.
+    """
 
     catalog: Catalog
     settings: Settings
     faults_text: str
     topology: Topology
     partitions: int = 1
+    rollups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SiteOutput:
-    """What a closed tick gave."""
+    """What a closed tick gave; `cells` only where rollups were asked for."""
 
     end: int
     samples: int
     anomalies: tuple[Anomaly, ...]
     incidents: tuple[Incident, ...]
     decisions: tuple[Decision, ...]
+    changes: tuple[Change, ...] = ()
+    cells: Cells | None = None
 
 
 class Merge:
@@ -73,17 +81,20 @@ class Merge:
                 self._rows[part.partition] = np.concatenate([self._rows[part.partition], new])
         return moved
 
-    def panels(self, end: int, parts: Sequence[TickPart], size: int) -> list[Panel]:
-        """Return the tick as dense panels, one for each round; at least one."""
+    def cells(self, end: int, parts: Sequence[TickPart], names: SeriesNames) -> Cells:
+        """Return the samples of a tick by their rows in the table."""
         row = np.concatenate([self._rows[part.partition][part.series] for part in parts])
         ts = np.concatenate([part.ts for part in parts])
         value = np.concatenate([part.value for part in parts])
-        panels = []
-        for points in rounds(row):
-            x, when = np.full(size, np.nan), np.full(size, -1, np.int64)
-            x[row[points]], when[row[points]] = value[points], ts[points]
-            panels.append(Panel(end, x, when))
-        return panels
+        return Cells(end, names, row, ts, value, np.zeros(len(row), np.bool_))
+
+
+def panels(cells: Cells, size: int) -> Iterator[tuple[Panel, Ints]]:
+    """Yield the tick as dense panels, one for each round, at least one, with the samples that are in it."""
+    for points in rounds(cells.row):
+        x, when = np.full(size, np.nan), np.full(size, -1, np.int64)
+        x[cells.row[points]], when[cells.row[points]] = cells.value[points], cells.ts[points]
+        yield Panel(cells.end, x, when), points
 
 
 class Places:
@@ -126,6 +137,7 @@ class Site:
         self._table, self._merge = SeriesTable(), Merge(setup.partitions)
         self._detect = DetectStage(setup.catalog, settings)
         self._aggregate = AggregateStage(setup.catalog, settings)
+        self._charted = Charted(settings.chart_sigmas, settings.chart_run) if setup.rollups else None
         self._absence, self._standing = Absence(settings.tick_ms), Standing()
         self._correlate = CorrelateStage(FaultBook.parse(setup.faults_text), settings)
         self._strangers: set[str] = set()
@@ -154,6 +166,8 @@ class Site:
             tuple(_anomalies(end, measured.raised + present[0], measured.cleared + present[1])),
             result.incidents,
             result.decisions,
+            tuple(sorted(change for part in parts for change in part.changes)),
+            None if self._charted is None else measured.cells,
         )
 
     def _reindex(self, end: int, moved: Ints | None) -> None:
@@ -166,6 +180,8 @@ class Site:
         self._place(end)
         self._detect.reindex(self._table, self._graph, moved)
         self._aggregate.reindex(self._table, self._graph, moved)
+        if self._charted is not None and moved is not None:
+            self._charted.resize(moved, len(self._table))
 
     def _place(self, end: int) -> None:
         """Cut the graphs of a tick: of now for what is measured, of the last hour for what is explained."""
@@ -181,12 +197,17 @@ class Site:
         """Run the rounds of a tick through detection and aggregation."""
         raised: list[Signal] = []
         cleared: list[Signal] = []
-        for panel in self._merge.panels(end, parts, len(self._table)):
-            detected = self._detect.step(panel, self._table)
-            grouped = self._aggregate.step(panel, detected, self._table)
+        table = self._table
+        names = SeriesNames(table.entities, table.metrics, table.entity, table.metric)
+        cells = self._merge.cells(end, parts, names)
+        for panel, points in panels(cells, len(table)):
+            detected = self._detect.step(panel, table)
+            grouped = self._aggregate.step(panel, detected, table)
+            if self._charted is not None:
+                cells.anomalous[points] = self._charted.step(panel, detected)[cells.row[points]]
             raised += [*detected.raised, *grouped.raised]
             cleared += [*detected.cleared, *grouped.cleared]
-        return _Measured(detected.signals + grouped.signals, raised, cleared, detected.judged)
+        return _Measured(detected.signals + grouped.signals, raised, cleared, detected.judged, cells)
 
     def _presence(
         self, end: int, parts: Sequence[TickPart], *, judge: bool
@@ -217,6 +238,7 @@ class Site:
             "absence": self._absence.to_state(),
             "standing": self._standing.to_state(),
             "correlate": self._correlate.to_state(),
+            "charted": None if self._charted is None else self._charted.to_state(),
             "strangers": sorted(self._strangers),
             "wake": self._wake,
             "closed": self._closed,
@@ -233,6 +255,8 @@ class Site:
         self._absence = Absence.from_state(self._tick_ms, state["absence"])
         self._standing = Standing.from_state(state["standing"])
         self._correlate.from_state(state["correlate"])
+        if self._charted is not None:
+            self._charted.restore(state["charted"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +267,7 @@ class _Measured:
     raised: list[Signal]
     cleared: list[Signal]
     judged: Bools
+    cells: Cells
 
 
 def _anomalies(end: int, raised: Iterable[Signal], cleared: Iterable[Signal]) -> Iterable[Anomaly]:

@@ -12,7 +12,7 @@ from monitor.errors import UsageError
 from monitor.types import DeadLetter, Incident
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -36,9 +36,9 @@ def transitions(path: Path) -> list[Incident]:
     return list(read_records(path, Incident))
 
 
-def standing(path: Path) -> list[Incident]:
-    """Return each (id, episode) of an incidents file as it stands at the end, in order of opening."""
-    last = {(incident.id, incident.episode): incident for incident in read_records(path, Incident)}
+def standing(transitions_: Iterable[Incident]) -> list[Incident]:
+    """Return each (id, episode) as it stands at the end, in order of detection."""
+    last = {(incident.id, incident.episode): incident for incident in transitions_}
     return sorted(last.values(), key=lambda incident: (incident.detected_at, incident.id, incident.episode))
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "monitor.cli.evaluate:evaluate_command",
     "dead": "monitor.cli.dead:dead_group",
     "rules": "monitor.cli.rules:rules_group",
+    "store": "monitor.cli.store:store_group",
 }
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-DEAD_FILE = click.option(
-    "--from",
-    "file",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file that `monitor replay --dead` wrote.",
-)
+from monitor.cli.sources import dead_letters, reads
+
+DEAD = reads("dead")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group("dead")
@@ -22,11 +22,11 @@ def dead_group() -> None:
 
 
 @dead_group.command("list")
-@DEAD_FILE
+@DEAD
 @click.option("--reason", help="Only those with this reason.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most so many.")
 @AS_JSON
-def list_dead(file: Path, reason: str | None, limit: int, *, as_json: bool) -> None:
+def list_dead(file: Path | None, store: str | None, reason: str | None, limit: int, *, as_json: bool) -> None:
     """List dead letters: where, why, and the frame as it came.
 
     \b
@@ -37,9 +37,7 @@ def list_dead(file: Path, reason: str | None, limit: int, *, as_json: bool) -> N
 
     import msgspec
 
-    from monitor.adapters.records import dead_letters
-
-    wanted = (letter for letter in dead_letters(file) if reason in {None, letter.reason})
+    wanted = (letter for letter in dead_letters(file, store) if reason in {None, letter.reason})
     for letter in islice(wanted, limit):
         if as_json:
             click.echo(msgspec.json.encode(letter).decode())
@@ -50,9 +48,9 @@ def list_dead(file: Path, reason: str | None, limit: int, *, as_json: bool) -> N
 
 
 @dead_group.command("count")
-@DEAD_FILE
+@DEAD
 @AS_JSON
-def count_dead(file: Path, *, as_json: bool) -> None:
+def count_dead(file: Path | None, store: str | None, *, as_json: bool) -> None:
     """Count dead letters by reason.
 
     \b
@@ -63,9 +61,7 @@ def count_dead(file: Path, *, as_json: bool) -> None:
 
     import msgspec
 
-    from monitor.adapters.records import dead_letters
-
-    counts = Counter(letter.reason for letter in dead_letters(file))
+    counts = Counter(letter.reason for letter in dead_letters(file, store))
     if as_json:
         click.echo(msgspec.json.encode(dict(sorted(counts.items()))).decode())
         return

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor.cli.sources import reads, which
+
 if TYPE_CHECKING:
+    from monitor.correlate.observe import Decision
     from monitor.types import Incident
 
-FROM = click.option(
-    "--from",
-    "file",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file that `monitor replay --incidents` wrote.",
-)
+FROM = reads("incidents")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
 COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "dim"}
 
@@ -33,18 +30,22 @@ def incidents_group() -> None:
 )
 @click.option("--paged", is_flag=True, help="Only those that paged.")
 @AS_JSON
-def list_incidents(file: Path, state: str | None, *, paged: bool, as_json: bool) -> None:
+def list_incidents(
+    file: Path | None, store: str | None, state: str | None, *, paged: bool, as_json: bool
+) -> None:
     """List incidents as they stand at the end.
 
     \b
     Example:
       monitor incidents list --from incidents.ndjson --paged
+      monitor incidents list --store chdb:///var/lib/fleet
     """
     from monitor.adapters.records import standing
+    from monitor.cli.sources import transitions
 
     wanted = [
         incident
-        for incident in standing(file)
+        for incident in standing(transitions(file, store))
         if state in {None, incident.state} and (incident.paged_at is not None or not paged)
     ]
     if as_json:
@@ -59,7 +60,7 @@ def list_incidents(file: Path, state: str | None, *, paged: bool, as_json: bool)
 @click.argument("incident_id")
 @FROM
 @AS_JSON
-def show_incident(incident_id: str, file: Path, *, as_json: bool) -> None:
+def show_incident(incident_id: str, file: Path | None, store: str | None, *, as_json: bool) -> None:
     """Show one incident: cause, evidence, who is affected, and its history.
 
     INCIDENT_ID may be shortened as long as it is unique.
@@ -68,7 +69,7 @@ def show_incident(incident_id: str, file: Path, *, as_json: bool) -> None:
     Example:
       monitor incidents show 4f1c --from incidents.ndjson
     """
-    history = find_incident(file, incident_id)
+    history = find_incident(file, store, incident_id)
     if as_json:
         _print_json(history)
         return
@@ -86,7 +87,9 @@ def show_incident(incident_id: str, file: Path, *, as_json: bool) -> None:
 )
 @click.option("--at", metavar="TIME", help="Only up to this time, as 2026-11-24T06:00 (UTC).")
 @AS_JSON
-def why(target: str, file: Path, state: Path | None, at: str | None, *, as_json: bool) -> None:
+def why(
+    target: str, file: Path | None, store: str | None, state: Path | None, at: str | None, *, as_json: bool
+) -> None:
     """Say why an incident, or what concerns an entity, did or did not page.
 
     TARGET is the id of an incident (or the beginning of it) or an entity.
@@ -98,14 +101,12 @@ def why(target: str, file: Path, state: Path | None, at: str | None, *, as_json:
     """
     import msgspec
 
-    from monitor.adapters.records import decisions
-    from monitor.runners.build import DECISIONS, default_state
+    from monitor.cli.sources import transitions
 
     until = None if at is None else _time_of(at)
-    log = (state or default_state(file)) / DECISIONS
     about = [
         d
-        for d in decisions(log)
+        for d in _decisions(file, store, state)
         if (d.entity == target or (d.incident and d.incident.startswith(target)))
         and (until is None or d.ts <= until)
     ]
@@ -113,13 +114,25 @@ def why(target: str, file: Path, state: Path | None, at: str | None, *, as_json:
         for decision in about:
             click.echo(msgspec.json.encode(decision).decode())
         return
-    for line in _reasons(target, file, until):
+    for line in _reasons(target, transitions(file, store), until):
         click.echo(line)
     for d in about:
         whose = f" [{d.incident[:8]}]" if d.incident else ""
         click.echo(f"{clock_text(d.ts)}  {d.entity}{whose}: {d.reason.replace('_', ' ')}; {d.detail}")
     if not about:
         click.echo("nothing was decided about it: it was never part of an incident")
+
+
+def _decisions(file: Path | None, store: str | None, state: Path | None) -> list[Decision]:
+    from monitor.adapters import records
+    from monitor.cli import sources
+    from monitor.runners.build import DECISIONS, default_state
+
+    if which(file, store) == "store":
+        assert store is not None
+        return sources.decisions(store)
+    assert file is not None
+    return records.decisions((state or default_state(file)) / DECISIONS)
 
 
 def _time_of(text: str) -> int:
@@ -134,12 +147,10 @@ def _time_of(text: str) -> int:
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _reasons(target: str, file: Path, until: int | None) -> list[str]:
+def _reasons(target: str, lines: list[Incident], until: int | None) -> list[str]:
     """Say which incidents an entity was part of."""
-    from monitor.adapters.records import transitions
-
     found = {}
-    for incident in transitions(file):
+    for incident in lines:
         if target in incident.affected.entities and (until is None or incident.updated_at <= until):
             found[incident.id] = incident
     return [
@@ -148,19 +159,20 @@ def _reasons(target: str, file: Path, until: int | None) -> list[str]:
     ]
 
 
-def find_incident(file: Path, incident_id: str) -> list[Incident]:
+def find_incident(file: Path | None, store: str | None, incident_id: str) -> list[Incident]:
     """Return the lines of one incident, by its id or the beginning of it."""
-    from monitor.adapters.records import transitions
+    from monitor.cli.sources import transitions
     from monitor.errors import WorkError
 
-    lines = [incident for incident in transitions(file) if incident.id.startswith(incident_id)]
+    where = file or store
+    lines = [i for i in transitions(file, store) if i.id.startswith(incident_id)]
     ids = sorted({incident.id for incident in lines})
     if not ids:
         raise WorkError(
-            f"{file}: no incident begins with `{incident_id}`; `monitor incidents list` shows them"
+            f"{where}: no incident begins with `{incident_id}`; `monitor incidents list` shows them"
         )
     if len(ids) > 1:
-        raise WorkError(f"{file}: `{incident_id}` may be {' or '.join(ids[:5])}; write more of it")
+        raise WorkError(f"{where}: `{incident_id}` may be {' or '.join(ids[:5])}; write more of it")
     return lines
 
 

@@ -31,12 +31,14 @@ OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--dead", type=OUT_FILE, help="Write frames that could not be read here, with reason and place."
 )
+@click.option("--store", metavar="DSN", help="Write rollups and records there, as chdb:///directory.")
+@click.option("--append", is_flag=True, help="Add to a store that holds another replay.")
 @click.option("--partitions", default=1, show_default=True, type=click.IntRange(1, 1024))
 @click.option("--batch-frames", default=1000, show_default=True, type=click.IntRange(1))
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for snapshots; by default beside the incidents file.",
+    help="Directory for snapshots; by default beside the store or the incidents file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 def replay_command(paths: tuple[Path, ...], **options: Any) -> None:
@@ -49,6 +51,7 @@ def replay_command(paths: tuple[Path, ...], **options: Any) -> None:
     \b
     Example:
       monitor replay frames.ndjson.zst --topology topology.ndjson --incidents incidents.ndjson
+      monitor replay recordings/ --store chdb:///var/lib/fleet
     """
     from monitor.runners.build import ReplayPlan, build_replay
 
@@ -57,6 +60,8 @@ def replay_command(paths: tuple[Path, ...], **options: Any) -> None:
     with progress_bar("replay", show=not as_json) as watch:
         report = replay.run(options["batch_frames"], watch)
     print_report(report, as_json=as_json, incidents=options["incidents"])
+    if options["store"] and not as_json:
+        click.echo(f"store: {options['store']} (see `monitor store stats {options['store']}`)")
 
 
 @contextmanager

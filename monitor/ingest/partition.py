@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from monitor.cells import Late
 from monitor.ingest.cells import CellReader
 from monitor.ingest.columns import COUNTER, Growing, Hygiene, SeriesBook, numbers
 from monitor.ingest.frames import Body, Rejection, read_body
+from monitor.ingest.latecells import LateFrames, late_cells
 from monitor.ingest.lateness import LateSources
 from monitor.ingest.openticks import HeldFrame, OpenTicks
 from monitor.ingest.presence import Presence
+from monitor.ingest.rollups import window_ms
 from monitor.ingest.slow import SeenFrames, is_slow
 from monitor.ingest.verdict import Placed, TimeRules, Timing
 from monitor.kernels.rates import Rates
@@ -40,7 +43,7 @@ Columns = tuple["Ints", "Ints", "Floats"]
 class Partition:
     """The state of one partition. `accept` takes lines in the order of their log, `close` ticks in order."""
 
-    def __init__(self, number: int, catalog: Catalog, rules: TimeRules) -> None:
+    def __init__(self, number: int, catalog: Catalog, rules: TimeRules, correct_ms: int = 0) -> None:
         self.number = number
         self._rules = rules
         self._book = SeriesBook(catalog)
@@ -50,6 +53,7 @@ class Partition:
         self._presence = Presence(rules.tick_ms)
         self._late = LateSources()
         self._seen = SeenFrames()
+        self._corrections = _corrections(rules, correct_ms)
         self._rates = Rates()
         self._public = Growing(np.int64)
         self._announced = 0
@@ -63,10 +67,11 @@ class Partition:
         end = tick_end(body.ts, self._rules.tick_ms)
         slow = is_slow(body, self._presence.rhythm_of(body.kind, body.source))
         if placed.timing is Timing.LATE and not slow:
-            self._accept_late(body, placed)
+            self._accept_late(body, placed, line, closed)
             return None
         self._presence.note_lead(body.kind, body.source, body.ts - placed.arrival)
-        held = self._hold(body, line)
+        held, sentinels = self._hold(body, line)
+        self.quality[Quality.SENTINEL] += sentinels
         if slow and self._seen.is_repeat(body.kind, body.source, body.ts, held):
             self.quality[Quality.DUPLICATE] += 1
             return None
@@ -81,22 +86,26 @@ class Partition:
         """Take note that a source lives although its frame came out of time."""
         self._presence.sign_of_life(kind, source, arrival)
 
-    def _accept_late(self, body: Body, placed: Placed) -> None:
+    def _accept_late(self, body: Body, placed: Placed, line: bytes, closed: int) -> None:
         self.quality[Quality.LATE] += 1
         arrival = placed.arrival
         self._late.late(body.kind, body.source, body.ts, arrival)
         slack = 0 if placed.stamped else 2 * self._rules.lateness_ms  # a reader's clock is only about right
         self._presence.sign_of_life(body.kind, body.source, arrival + slack)
+        if self._corrections is not None:
+            held, _ = self._hold(body, line)
+            self._corrections.put((body.kind, body.source, body.ts), held, arrival, closed)
 
-    def _hold(self, body: Body, line: bytes) -> HeldFrame:
-        value = numbers(body)
+    def _hold(self, body: Body, line: bytes) -> tuple[HeldFrame, int]:
+        """Return a frame as it is held, and how many sentinels were in it."""
+        value, sentinels = numbers(body), 0
         layout = self._book.layout(body)
         if layout.scale is not None:
             blank = self._hygiene.is_sentinel(value)
-            self.quality[Quality.SENTINEL] += int(blank.sum())
+            sentinels = int(blank.sum())
             value = np.where(blank, np.nan, value) * layout.scale
         seq = -1 if body.seq is None else body.seq
-        return HeldFrame(seq, line, layout.shape, value, _changes(body), _commands(body))
+        return HeldFrame(seq, line, layout.shape, value, _changes(body), _commands(body)), sentinels
 
     def first_held(self) -> int | None:
         """Return the end of the earliest tick that holds a frame."""
@@ -115,6 +124,8 @@ class Partition:
         silences = self._presence.judge(end) if judge else []
         for (kind, source, frame_ts), _ in frames:
             self._late.in_time(kind, source, frame_ts)
+        if self._corrections is not None:
+            self._corrections.in_time(end, (key for key, _ in frames))
         new, series = self._announce(series)
         return TickPart(
             partition=self.number, end=end, new_series=new, series=series, ts=ts, value=value,
@@ -124,6 +135,13 @@ class Partition:
             commands=tuple(sorted(command for _, frame in frames for command in frame.commands)),
         )  # fmt: skip
 
+    def take_late(self, closed: int) -> Late | None:
+        """Return what came late since the last time; None where nobody asked for it to be kept."""
+        if self._corrections is None:
+            return None
+        arrived, frames = self._corrections.take(closed)
+        return Late(tuple(arrived), late_cells(frames, self._book, self._hygiene, closed))
+
     def to_state(self) -> dict[str, Any]:
         """Return the state by source, so that it can be dealt out to another number of partitions."""
         return {
@@ -131,6 +149,7 @@ class Partition:
             "heard": self._presence.heard,
             "series": self._series_state(),
             "late": self._late.to_state(),
+            "corrections": None if self._corrections is None else self._corrections.to_state(),
             "seen": self._seen.to_state(),
             "open": [[end, *key, frame] for end, key, frame in self._open.frames()],
             "quality": {str(reason): count for reason, count in sorted(self.quality.items())},
@@ -159,6 +178,8 @@ class Partition:
                 self._restore_series(source)
         self._late.restore(state["late"], mine)
         self._seen.restore(state["seen"], mine)
+        if self._corrections is not None:
+            self._corrections.restore(state["corrections"], mine)
         for end, kind, source_id, ts, frame in state["open"]:
             if mine(source_id):
                 held = msgspec.convert(frame, HeldFrame)
@@ -206,6 +227,10 @@ class Partition:
             known = ~np.isnan(value)
             series, ts, value = series[known], ts[known], value[known]
         return series, ts, value
+
+
+def _corrections(rules: TimeRules, correct_ms: int) -> LateFrames | None:
+    return LateFrames(rules.tick_ms, window_ms(rules.tick_ms), correct_ms) if correct_ms else None
 
 
 def _changes(body: Body) -> tuple[Change, ...]:

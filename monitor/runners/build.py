@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.adapters.dsn import read_dsn
 from monitor.adapters.lines import LineFile, recordings
 from monitor.adapters.rules import load_rules
 from monitor.adapters.statedir import StateDir, identity
 from monitor.errors import UsageError
+from monitor.ingest.rollups import window_ms
 from monitor.pipeline import Pipeline
 from monitor.runners.replay import Outputs, Replay
+from monitor.runners.storing import Identity, Stored
 from monitor.site import Setup
 from monitor.topology import Topology
 
@@ -33,11 +36,14 @@ class ReplayPlan:
     partitions: int = 1
     batch_frames: int = 1000
     state: Path | None = None
+    store: str | None = None
+    append: bool = False
 
     @property
     def state_dir(self) -> Path | None:
         """Where snapshots and decisions are kept."""
-        return self.state or (default_state(self.incidents) if self.incidents else None)
+        beside = read_dsn(self.store).state_dir if self.store else None
+        return self.state or beside or (default_state(self.incidents) if self.incidents else None)
 
     @property
     def outputs(self) -> Outputs:
@@ -58,12 +64,17 @@ def build_replay(plan: ReplayPlan) -> Replay:
     rules = load_rules(plan.rules)
     topology_file = plan.topology or _beside(files)
     topology = Topology.empty() if topology_file is None else read_topology(topology_file)
-    setup = Setup(rules.catalog, rules.settings, rules.faults_text, topology, plan.partitions)
-    state = None
-    if plan.state_dir is not None:
-        inputs = [*files, *([topology_file] if topology_file else [])]
-        state = StateDir(plan.state_dir, identity(inputs, [rules.digest]))
-    return Replay(files, Pipeline(setup), plan.outputs, state, rules.settings.snapshot_ticks)
+    settings = rules.settings
+    setup = Setup(
+        rules.catalog, settings, rules.faults_text, topology, plan.partitions, rollups=plan.store is not None
+    )  # fmt: skip
+    who = identity([*files, *([topology_file] if topology_file else [])], [rules.digest])
+    state = StateDir(plan.state_dir, who + (" stored" if plan.store else "")) if plan.state_dir else None
+    stored = None
+    if plan.store is not None:
+        what = Identity(who, [file.name for file in files], topology, window_ms(settings.tick_ms))
+        stored = Stored(plan.store, what, append=plan.append)
+    return Replay(files, Pipeline(setup), plan.outputs, state, settings.snapshot_ticks, stored)
 
 
 def read_topology(path: Path) -> Topology:

@@ -11,7 +11,7 @@ import numpy as np
 import zstandard
 
 import loadgen
-from monitor.adapters.records import standing
+from monitor.adapters.records import standing, transitions
 from monitor.evaluate import evaluate
 from monitor.runners.build import ReplayPlan, build_replay
 
@@ -113,4 +113,4 @@ def run_demo(
     report = build_replay(plan).run(plan.batch_frames, stages[1])
     assert plan.incidents is not None
     lines = [msgspec.json.decode(line) for line in plan.incidents.read_bytes().splitlines()]
-    return Demo(out, truth, heat, report, standing(plan.incidents), evaluate(truth, lines))
+    return Demo(out, truth, heat, report, standing(transitions(plan.incidents)), evaluate(truth, lines))

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.adapters.statedir import StateDir
+    from monitor.adapters.storewriter import StoreWriter
     from monitor.ingest.frames import Rejection
     from monitor.pipeline import Pipeline
+    from monitor.runners.storing import Stored
     from monitor.site import SiteOutput
 
 SNAPSHOT_SHARE = 0.1
@@ -55,7 +57,10 @@ class Report:
 
 
 class Replay:
-    """One replay: a recording, a pipeline, outputs, and perhaps a state directory to go on from."""
+    """One replay: a recording, a pipeline, outputs, and perhaps a state directory to go on from and a store.
+
+    Of a `stored` the caller has begun nothing yet; the replay closes it.
+    """
 
     def __init__(
         self,
@@ -64,12 +69,16 @@ class Replay:
         outputs: Outputs,
         state: StateDir | None,
         settle_ticks: int,
+        stored: Stored | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._state = state
         self._settle_ticks = settle_ticks
         kept = state.load() if state is not None else None
-        kept = kept if kept is not None and _are_there(outputs, kept["lengths"]) else None
+        if kept is not None and not (
+            _are_there(outputs, kept["lengths"]) and (not stored or stored.holds(kept))
+        ):
+            kept = None
         self.report = Report(resumed=kept is not None)
         self._recording = Recording(files, kept["recording"] if kept else None)
         if kept:
@@ -78,6 +87,8 @@ class Replay:
             self._restore_report(kept["report"])
         lengths = kept["lengths"] if kept else {}
         self._outputs = {name: LinesOut(path, lengths.get(name, 0)) for name, path in outputs.asked().items()}
+        self._stored = stored
+        self._writer: StoreWriter | None = stored.begin(kept) if stored else None
 
     def _restore_report(self, kept: dict[str, Any]) -> None:
         for name, value in kept.items():
@@ -85,10 +96,18 @@ class Replay:
 
     def run(self, batch_frames: int, watch: Callable[[float, Report], None]) -> Report:
         """Read to the end. `watch` is told the share that is done, once a batch."""
+        try:
+            return self._run(batch_frames, watch)
+        finally:
+            if self._stored is not None:
+                self._stored.close()
+
+    def _run(self, batch_frames: int, watch: Callable[[float, Report], None]) -> Report:
         began = saved = time.monotonic()
         cost, ticks = 0.0, self.report.ticks
         for batch in self._recording.batches(batch_frames):
             self._feed(batch)
+            self._keep_late()
             self.report.lines += len(batch)
             watch(self._recording.progress, self.report)
             now = time.monotonic()
@@ -112,6 +131,9 @@ class Replay:
     def _finish(self, began: float) -> Report:
         for output in self._outputs.values():
             output.close()
+        if self._stored is not None:
+            done = (self.report.lines, self.report.samples, self._recording.clock)
+            self._stored.finish(self._pipeline, done)
         if self._state is not None:
             self._state.save({}, finished=True)
         self.report.clock = self._recording.clock
@@ -124,18 +146,29 @@ class Replay:
             self.report.ticks += 1
             self.report.samples += output.samples
             self.report.anomalies += len(output.anomalies)
+            if self._writer is not None:
+                self._writer.tick(output)
             for name in ("anomalies", "incidents", "decisions"):
                 if name in self._outputs:
                     self._outputs[name].write(getattr(output, name))
 
+    def _keep_late(self) -> None:
+        if self._writer is not None:
+            for late in self._pipeline.take_late():
+                self._writer.late(late)
+
     def _note(self, line: Line, rejection: Rejection) -> None:
         self.report.dead[str(rejection.reason)] += 1
+        if "dead" not in self._outputs and self._writer is None:
+            return
+        received = getattr(line.header, "received", None)
+        place: dict[str, str | int] = {"file": line.file, "line": line.number}
+        frame = line.data.decode("utf-8", "backslashreplace")
+        letter = DeadLetter(place, str(rejection.reason), rejection.detail, received, frame)
         if "dead" in self._outputs:
-            received = getattr(line.header, "received", None)
-            place: dict[str, str | int] = {"file": line.file, "line": line.number}
-            frame = line.data.decode("utf-8", "backslashreplace")
-            letter = DeadLetter(place, str(rejection.reason), rejection.detail, received, frame)
             self._outputs["dead"].write([letter])
+        if self._writer is not None:
+            self._writer.dead(letter)
 
     def _save(self) -> None:
         if self._state is None:
@@ -151,6 +184,7 @@ class Replay:
                 "recording": self._recording.to_state(),
                 "pipeline": self._pipeline.to_state(),
                 "report": report,
+                "store": None if self._stored is None else self._stored.sync(),
             }
         )
 

@@ -1,0 +1,94 @@
+"""`monitor store`: make a store, bring its schema forward, see what is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+DSN = click.argument("dsn")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
+
+
+@click.group("store")
+def store_group() -> None:
+    """Where rollups and records are kept: chdb:///directory, or clickhouse://user@host/database.
+
+    A server's password is read from MONITOR_STORE_PASSWORD.
+    """
+
+
+@store_group.command("init")
+@DSN
+@click.option("--keep-10s", default=1, show_default=True, type=click.IntRange(1), help="Days.")
+@click.option("--keep-1m", default=30, show_default=True, type=click.IntRange(1), help="Days.")
+@click.option("--keep-1h", default=1095, show_default=True, type=click.IntRange(1), help="Days.")
+def init_store(dsn: str, keep_10s: int, keep_1m: int, keep_1h: int) -> None:
+    """Make a store, or set how long one keeps its rollups after they were written.
+
+    \b
+    Example:
+      monitor store init chdb:///var/lib/fleet --keep-10s 2
+    """
+    from monitor.adapters.clickhouse import Store
+
+    with Store.open(dsn, create=True) as store:
+        store.keep({"s10": keep_10s, "m1": keep_1m, "h1": keep_1h})
+        version, _ = store.version()
+        click.echo(
+            f"{store.dsn}: schema {version}; keeps 10 s {keep_10s} d, 1 min {keep_1m} d, 1 h {keep_1h} d"
+        )
+
+
+@store_group.command("migrate")
+@DSN
+def migrate_store(dsn: str) -> None:
+    """Bring a store's schema to the version that this program writes.
+
+    \b
+    Example:
+      monitor store migrate chdb:///var/lib/fleet
+    """
+    from monitor.adapters.clickhouse import migrate
+
+    version, done = migrate(dsn)
+    for migration in done:
+        click.echo(f"{migration.version}: {migration.name}")
+    click.echo(f"schema {version}" if done else f"schema {version}, nothing to do")
+
+
+@store_group.command("stats")
+@DSN
+@AS_JSON
+def store_stats(dsn: str, *, as_json: bool) -> None:
+    """Show rows and bytes of each table, and the time that each tier of rollups covers.
+
+    Rows that were written twice count twice until they are merged.
+
+    \b
+    Example:
+      monitor store stats chdb:///var/lib/fleet
+    """
+    import msgspec
+
+    from monitor.adapters.clickhouse import Store
+
+    with Store.open(dsn) as store:
+        found = [_of_table(store, row) for row in store.stats()]
+    for stats in found:
+        if as_json:
+            click.echo(msgspec.json.encode(stats).decode())
+            continue
+        each = f"{stats['bytes'] / stats['rows']:6.1f} bytes a row" if stats["rows"] else ""
+        span = f"  {stats['first']} to {stats['last']}" if stats.get("first") else ""
+        click.echo(f"{stats['table']:<18}{stats['rows']:>14,} rows{stats['bytes']:>16,} bytes  {each}{span}")
+
+
+def _of_table(store: Any, row: tuple[str, int, int, int]) -> dict[str, Any]:
+    from monitor.cli.incidents import clock_text
+
+    name, count, size, parts = row
+    stats: dict[str, Any] = {"table": name, "rows": count, "bytes": size, "parts": parts}
+    if (covers := store.covers(name)) is not None:
+        stats["first"], stats["last"] = (clock_text(ts) for ts in covers)
+    return stats

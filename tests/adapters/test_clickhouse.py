@@ -1,0 +1,170 @@
+"""The store's door: names, schema versions, who may come in, and what is said to those who may not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.adapters import clickhouse
+from monitor.adapters.clickhouse import Store
+from monitor.adapters.dsn import read_dsn
+from monitor.errors import StoreBusyError, StoreError, StoreRefusedError, UsageError
+from monitor.store.schema import MIGRATIONS, Migration
+from monitor.store.tables import TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEXT = (
+    *MIGRATIONS,
+    Migration(2, "notes on changes", ("ALTER TABLE changes ADD COLUMN IF NOT EXISTS note String",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("chdb://", "name a directory"),
+        ("chdb:///a?database=b", "name a directory"),
+        ("postgres://host/db", "is no store"),
+        ("/var/fleet", "is no store"),
+        ("clickhouse://ann:secret@host/db", "MONITOR_STORE_PASSWORD"),
+        ("clickhouse://host/db?password=secret", "MONITOR_STORE_PASSWORD"),
+        ("clickhouse://host/a;b", "no name of a database"),
+    ],
+)
+def test_names_that_are_refused(text: str, problem: str) -> None:
+    """A wrong name is refused with what to write, and a password is never repeated."""
+    with pytest.raises(UsageError, match=problem) as error:
+        read_dsn(text)
+    assert "secret" not in str(error.value)
+
+
+def test_a_directory_keeps_its_snapshots_beside_it(tmp_path: Path) -> None:
+    """The state directory lies beside the store; a server has none."""
+    assert read_dsn(f"chdb://{tmp_path}/a b").state_dir == tmp_path / "a b.state"
+    assert read_dsn("clickhouse://host/db").state_dir is None
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    """A store that is not there is not made by looking; a directory of something else is not touched."""
+    with pytest.raises(StoreRefusedError, match="holds no store; make one with `monitor store init"):
+        Store.open(f"chdb://{tmp_path}/nowhere")
+    assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "letter.txt").write_text("Dear Ann")
+    with pytest.raises(StoreRefusedError, match="something else in it"):
+        Store.open(f"chdb://{tmp_path}", create=True)
+
+
+def test_migrations_go_forward_only(tmp_path: Path) -> None:
+    """An older schema is named with the command to run, brought forward whole, and a newer one refused."""
+    dsn = f"chdb://{tmp_path}/store"
+    with Store.open(dsn, create=True) as store:
+        assert store.version()[0] == 1
+        token = store.token
+        assert {row[0] for row in store.stats()} == {table.name for table in TABLES} | {"schema_versions"}
+    with pytest.raises(StoreRefusedError, match=r"has schema 1, .* writes 2; run `monitor store migrate"):
+        Store.open(dsn, migrations=NEXT)
+    assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [2]
+    assert clickhouse.migrate(dsn, NEXT) == (2, [])
+    with Store.open(dsn, migrations=NEXT) as store:
+        assert store.version() == (2, token)
+        assert store.rows("SELECT note FROM changes") == []
+    with pytest.raises(
+        StoreRefusedError, match="has schema 2, this program knows up to 1; use a newer program"
+    ):
+        Store.open(dsn)
+    with pytest.raises(StoreRefusedError, match="newer program"):
+        clickhouse.migrate(dsn)
+
+
+def test_a_migration_that_was_cut_short_is_done_again(tmp_path: Path) -> None:
+    """The version is written last: what fails half way is done again whole."""
+    dsn = f"chdb://{tmp_path}/store"
+    Store.open(dsn, create=True).close()
+    broken = (
+        *MIGRATIONS,
+        Migration(2, "notes", (*NEXT[-1].statements, "ALTER TABLE nothing ADD COLUMN x String")),
+    )
+    with pytest.raises(StoreError, match="nothing"):
+        clickhouse.migrate(dsn, broken)
+    assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [2]
+
+
+HOLD = """
+import sys, time
+from monitor.adapters.clickhouse import Store
+with Store.open(sys.argv[1], create=True):
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """A second process is told who holds the directory; when that one has gone, it gets in while it waits."""
+    dsn = f"chdb://{tmp_path}/store"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, dsn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    with holder, holder.stdin, holder.stdout:
+        assert holder.stdout.readline() == b"open\n"
+        began = time.monotonic()
+        with pytest.raises(
+            StoreBusyError, match=rf"open in another process \(process {holder.pid}, since 20"
+        ):
+            Store.open(dsn, wait_s=0.2)
+        assert time.monotonic() - began < 2
+        holder.stdin.close()
+        Store.open(dsn, wait_s=20).close()
+
+
+READ_ONLY = """
+import os, sys
+import chdb, clickhouse_connect
+from monitor.adapters.clickhouse import Store
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+from monitor.errors import StoreError
+try:
+    Store.open(sys.argv[1], create=True)
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("made_before", [True, False])
+def test_a_directory_that_cannot_be_written(tmp_path: Path, *, made_before: bool) -> None:
+    """It is said so, with what to do; nothing is made."""
+    path = tmp_path / "locked" / "store"
+    path.parent.mkdir()
+    if made_before:
+        Store.open(f"chdb://{path}", create=True).close()
+        path.chmod(0o555)
+    path.parent.chmod(0o555)
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    result = subprocess.run(
+        [sys.executable, "-c", READ_ONLY, f"chdb://{path}"], capture_output=True, text=True, check=True
+    )
+    assert (
+        "cannot be written (Permission denied); it needs a directory that this user may write"
+        in result.stdout
+    )
+    assert path.exists() == made_before
+
+
+def test_the_engine_is_loaded_only_when_a_store_is_opened() -> None:
+    """`monitor --help` and a replay without a store start without it."""
+    script = (
+        "import sys, monitor.cli, monitor.cli.store, monitor.runners.build, monitor.adapters.storewriter;"
+        "print({'chdb', 'clickhouse_connect', 'pyarrow', 'pandas'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
