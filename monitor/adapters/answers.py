@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 DETAIL_MOST = 300
 
-logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs addresses whole, and one may hold a secret
-
 _NOT_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol)
 
 
@@ -46,6 +44,11 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         text = text.replace(secret, "***") if secret else text
     clean = "".join(c if c.isprintable() else " " for c in text)
     return clean if len(clean) <= DETAIL_MOST else clean[: DETAIL_MOST - 3] + "..."
+
+
+def hush() -> None:
+    """Keep the HTTP library from logging addresses, which it does at INFO: one may hold a secret."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class _Refusal(msgspec.Struct):

@@ -38,8 +38,9 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, incident TEXT NOT NULL,
   episode INTEGER NOT NULL, action TEXT NOT NULL, severity TEXT NOT NULL, line BLOB NOT NULL,
-  decided_at INTEGER NOT NULL, taken_at INTEGER NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL, not_before INTEGER NOT NULL,
-  reason TEXT NOT NULL, detail TEXT NOT NULL, finished_at INTEGER, late_ms INTEGER NOT NULL);
+  decided_at INTEGER NOT NULL, taken_at INTEGER NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL,
+  not_before INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+  finished_at INTEGER, late_ms INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS unfinished ON events (status) WHERE finished_at IS NULL;
 CREATE TABLE IF NOT EXISTS pages (
   channel TEXT, incident TEXT, episode INTEGER, record BLOB NOT NULL,

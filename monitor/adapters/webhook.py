@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from monitor.adapters.answers import answer_of, failure_of
+from monitor.adapters.answers import answer_of, failure_of, hush
 from monitor.config.notify import is_loopback
 from monitor.notify.webhook import body, headers
 
@@ -19,6 +19,7 @@ class Webhook:
     """A channel to one address. A redirect is not followed: it would take the page elsewhere."""
 
     def __init__(self, url: str, secret: str, settings: NotifySettings) -> None:
+        hush()
         self._url = url
         self._secret = secret
         self._settings = settings

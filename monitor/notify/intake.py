@@ -105,12 +105,13 @@ def asked_of(
 ) -> tuple[Action | None, TellReason]:
     """Return what a line asks of one channel, None for nothing, and why. Merges are not asked here."""
     if page is None or not page.open:
-        if routed and line.state == "open" and calls(line):
+        called = line.state == "open" or line.transition == "paged"
+        if routed and called and calls(line):
             return Action.TRIGGER, TellReason.FIRST
         return None, TellReason.NOT_PAGED
     if line.state not in {"open", "acknowledged"}:
         return (Action.RESOLVE if settings.send_resolved else None), TellReason.ENDED
-    if line.state == "acknowledged" and not page.acknowledged:
+    if line.transition == "acknowledged" and not page.acknowledged:
         return Action.ACKNOWLEDGE, TellReason.MORE
     firing = facts(line)
     told = Told(frozenset(page.firing), frozenset(page.gone))

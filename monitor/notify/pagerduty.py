@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from monitor.config.notify import NotifySettings
     from monitor.notify.records import Notice
 
-EVENT_MOST = 512 * 1024
-"""Bytes of a whole event that PagerDuty takes."""
+EVENT_MOST = 512_000
+"""Bytes of a whole event that are sent. PagerDuty takes "512 KB"; this holds however it counts them."""
 
 KEY_ROOM = 256
 """Bytes left for the routing key, which the client adds."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -70,8 +71,7 @@ class Receiver:
     def start(self) -> Receiver:
         """Begin to listen on a free port."""
         handler = type("Handler", (_Handler,), {"receiver": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="receiver", daemon=True
         ).start()
@@ -158,6 +158,15 @@ def _answer(status: int, event: dict[str, Any], problems: list[str]) -> dict[str
     return {"status": "error", "message": "Internal error"}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about senders that went away; of anything else, what the library says."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     receiver: Receiver
     protocol_version = "HTTP/1.1"
@@ -167,6 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one event, or do not."""
         length = int(self.headers.get("Content-Length", "0"))
         raw = self.rfile.read(length)
+        if len(raw) < length:
+            self.close_connection = True  # the sender died while it spoke
+            return
         if self.path != "/v2/enqueue":
             self._reply(404, {"status": "not found"})
             return

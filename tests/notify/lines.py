@@ -27,7 +27,9 @@ def line(transition="paged", state="open", at=START, **changes) -> Incident:
         paged_at=START,
         updated_at=at,
         resolved_at=at if state == "resolved" else None,
-        cause=Cause("cdu:c01", "coolant_flow_low", 0.97, "the pump of cdu:c01 stands: flow down; 64 GPUs hot."),
+        cause=Cause(
+            "cdu:c01", "coolant_flow_low", 0.97, "the pump of cdu:c01 stands: flow down; 64 GPUs hot."
+        ),
         candidates=(
             Candidate("cdu:c01", 0.97, ("flow of cdu:c01 down", "64 of 64 GPUs beneath cdu:c01 hot")),
             Candidate("chiller:ch1", 0.02, ("against: coolant of chiller:ch1 is normal",)),
@@ -89,13 +91,17 @@ class _History:
             if name not in self._merged:
                 self._open(name)
             return
-        step = self._random.choice(("page", "page", "grow", "cause", "severity", "owner", "ack", "merge", "end", "end"))
+        step = self._random.choice(
+            ("page", "page", "grow", "cause", "severity", "owner", "ack", "merge", "end", "end")
+        )
         getattr(self, f"_{step}")(alive)
 
     def _open(self, name: str) -> None:
         self._episodes[name] += 1
         severity = self._random.choice(("critical", "error", "warning", "info"))
-        alive = _Alive(name, self._episodes[name], severity=severity, owner=self._random.choice(("platform", "network")))
+        alive = _Alive(
+            name, self._episodes[name], severity=severity, owner=self._random.choice(("platform", "network"))
+        )
         self._alive[name] = alive
         self._write(alive, "opened")
         if severity in {"critical", "error"} and self._random.random() < 0.7:
