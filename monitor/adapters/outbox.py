@@ -70,6 +70,9 @@ class DurableOutbox:
         except sqlite3.DatabaseError as error:
             self._lock.close()
             raise WorkError(f"{path}: cannot be used as an outbox: {error}") from error
+        except WorkError:
+            self._lock.close()
+            raise
 
     def _load(self, now: int) -> Changes:
         """Make the machine from what is on disk; return what that changed."""
@@ -130,16 +133,11 @@ class DurableOutbox:
             self._db.executemany("DELETE FROM standings WHERE incident = ? AND episode = ?", standings)
 
     def revive(self, seqs: Iterable[int], now: int) -> int:
-        """Queue dead events again, once what was wrong is mended; return how many there were."""
-        marks = [(now, seq) for seq in seqs]
-        sql = (
-            "UPDATE events SET status = 'pending', finished_at = NULL, not_before = 0, taken_at = ?"
-            " WHERE seq = ? AND status = 'dead'"
-        )
-        with self._db:
-            count = self._db.executemany(sql, marks).rowcount
-        self._write(self._load(now), now)
-        return count
+        """Say again what was refused, once what was wrong is mended; return how many events that were."""
+        wanted = set(seqs)
+        dead = [event for event in _events(self._db, "status = 'dead' ORDER BY seq") if event.seq in wanted]
+        self._write(self._machine.revive(dead, now), now)
+        return len(dead)
 
     def close(self) -> None:
         """Close the file and let another process have it."""
@@ -182,17 +180,22 @@ def read_events(path: Path, status: str | None = None) -> list[Event]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False, timeout=10)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        _check_format(db, path)
+        db.executescript(SCHEMA)
+        db.execute(f"PRAGMA user_version = {FORMAT}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_format(db: sqlite3.Connection, path: Path) -> None:
     found = db.execute("PRAGMA user_version").fetchone()[0]
     if found not in {0, FORMAT}:
-        db.close()
-        raise StateError(
-            f"{path}: outbox of format {found}, this program writes {FORMAT}; use its own program"
-        )
-    db.executescript(SCHEMA)
-    db.execute(f"PRAGMA user_version = {FORMAT}")
-    return db
+        raise StateError(f"{path}: outbox of format {found}, not {FORMAT}; use the program that wrote it")
 
 
 def _locked(path: Path) -> IO[bytes]:

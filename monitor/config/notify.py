@@ -50,8 +50,8 @@ class Route(msgspec.Struct, frozen=True):
 
     to: tuple[str, ...]
     owners: tuple[str, ...] = ()
-    classes: tuple[Literal["data", "model", "infrastructure", "business", "cost"], ...] = ()
-    severities: tuple[Literal["critical", "error", "warning"], ...] = ("critical", "error")
+    classes: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ("critical", "error")
 
 
 class LinkPattern(msgspec.Struct, frozen=True):
@@ -95,6 +95,9 @@ class NotifySettings(msgspec.Struct, frozen=True):
 
 
 NUMBERS = tuple(f.name for f in msgspec.structs.fields(NotifySettings) if f.type is int)
+
+SEVERITIES = ("critical", "error", "warning")
+CLASSES = ("data", "model", "infrastructure", "business", "cost")
 
 _MAY_BE_ZERO = ("late_wait_ms", "repeat_ms")
 
@@ -194,6 +197,15 @@ def _check_routes(
     routes: list[Route], channels: dict[str, ChannelSettings], place: str, problems: list[str]
 ) -> None:
     for i, route in enumerate(routes):
+        for key, words, known in (
+            ("severities", route.severities, SEVERITIES),
+            ("classes", route.classes, CLASSES),
+        ):
+            listed = ", ".join(f"`{word}`" for word in known)
+            unknown = [word for word in words if word not in known]
+            problems.extend(
+                f"{place}[{i}].{key}: unknown `{w}`; what can be sent is {listed}" for w in unknown
+            )
         if not route.severities:
             problems.append(f"{place}[{i}].severities: empty; name what goes there, or leave the key out")
         problems.extend(

@@ -180,6 +180,18 @@ class Outbox:
             self._refused(event, changes)
         return changes
 
+    def revive(self, dead: Iterable[Event], now: int) -> Changes:
+        """Say again what was refused, once what was wrong is mended: as it stands now, as new events.
+
+        A page is not said again where its incident is over, nor an end that nobody would understand.
+        """
+        changes = Changes()
+        for event in dead:
+            event.status, event.reason, event.finished_at = "held", SendReason.OUTDATED, now
+            changes.events[event.seq] = event
+            self._book.say_again(event, now, changes)
+        return changes
+
     def _refused(self, event: Event, changes: Changes) -> None:
         """Let the next line page anew where a trigger was refused and nothing behind it can stand for it."""
         page = self._book.pages.get(event.page)

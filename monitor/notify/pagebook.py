@@ -121,6 +121,21 @@ class PageBook:
         if self._settings.send_resolved:
             self.queue(page, Action.RESOLVE, raw, decided_at, now, changes)
 
+    def say_again(self, event: Event, now: int, changes: Changes) -> None:
+        """Queue what stands in for a refused event."""
+        standing, page = self.standings.get((event.incident, event.episode)), self.pages.get(event.page)
+        if standing is None or page is None:
+            return
+        stands = standing.state in {"open", "acknowledged"}
+        if event.action not in SPEAKS:
+            if page.reached:
+                self.queue(page, event.action, standing.line, standing.updated_at, now, changes)
+        elif stands and (page.reached or not page.open):
+            action = Action.UPDATE if page.open else Action.TRIGGER
+            page.open, page.told_at = True, now
+            changes.pages[page.key] = page
+            self.queue(page, action, standing.line, standing.updated_at, now, changes)
+
     def _release(self, incident: str, now: int, changes: Changes) -> None:
         """End the pages of merged incidents once what swallowed them is paged, over or unknown.
 

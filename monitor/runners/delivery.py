@@ -13,16 +13,16 @@ import time
 from typing import TYPE_CHECKING
 
 from monitor.errors import WorkError
-from monitor.notify.records import Answer
+from monitor.notify.records import Action, Answer, Notice
 from monitor.reasons import Outcome
+from monitor.types import Affected, Cause, Incident
 from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from monitor.adapters.outbox import DurableOutbox
-    from monitor.notify.records import Channel, Event, Notice
-    from monitor.types import Incident
+    from monitor.notify.records import Channel, Event
 
 LOG = logging.getLogger("monitor.delivery")
 
@@ -165,3 +165,46 @@ class Delivery:
             if now - self._forgot_at >= HOUR:
                 self._forgot_at = now
                 self._outbox.forget(now)
+
+
+def try_channels(channels: Mapping[str, Channel], now: int) -> dict[str, Answer]:
+    """Send a test page and its end through each channel; return the last answers."""
+    answers = {}
+    for name, channel in channels.items():
+        for action in (Action.TRIGGER, Action.RESOLVE):
+            notice = Notice(
+                f"{name}-test-{now}-{action.value}", action, f"monitor-test-{now}", _test_line(now), now
+            )
+            answers[name] = channel.send(notice)
+            if answers[name].outcome is not Outcome.OK:
+                break
+    return answers
+
+
+def _test_line(now: int) -> Incident:
+    return Incident(
+        id="test",
+        episode=1,
+        state="open",
+        severity="warning",
+        class_="infrastructure",
+        scope="service",
+        opened_at=now,
+        detected_at=now,
+        paged_at=now,
+        updated_at=now,
+        resolved_at=None,
+        cause=Cause("service:monitor", "test_page", 1.0, "A test of the way to the pager. Nothing is wrong."),
+        candidates=(),
+        affected=Affected(0, {}, ()),
+        anomalies=0,
+        signals=(),
+        changes=(),
+        owner="",
+        runbook="",
+        first_query="",
+        pages=1,
+        merged_into=None,
+        cost_impact_usd=None,
+        transition="paged",
+    )

@@ -91,14 +91,13 @@ class _History:
             if name not in self._merged:
                 self._open(name)
             return
-        step = self._random.choice(
-            ("page", "page", "grow", "cause", "severity", "owner", "ack", "merge", "end", "end")
-        )
+        steps = ["page", "grow", "cause", "severity", "owner", "end"] * 2 + ["ack", "merge"]
+        step = self._random.choice(steps)
         getattr(self, f"_{step}")(alive)
 
     def _open(self, name: str) -> None:
         self._episodes[name] += 1
-        severity = self._random.choice(("critical", "error", "warning", "info"))
+        severity = self._random.choice(("critical", *["error"] * 4, "critical", "warning", "info"))
         alive = _Alive(
             name, self._episodes[name], severity=severity, owner=self._random.choice(("platform", "network"))
         )
