@@ -23,6 +23,9 @@ LISTED = 20
 LONGEST_TEXT = 4000
 """Characters of any one text in the details."""
 
+MOST_SURE = 0.99
+"""Nobody is told that a cause is certain: beyond this, the model is less sure than its number."""
+
 LOOK_AROUND_MS = 30 * MINUTE
 
 
@@ -32,7 +35,7 @@ def summary(notice: Notice) -> str:
     parts = [
         f"{line.cause.entity}: {line.cause.reason.replace('_', ' ')}",
         _wide(line),
-        f"{line.cause.confidence:.0%} sure",
+        f"{min(line.cause.confidence, MOST_SURE):.0%} sure",
         *([f"owner {line.owner}"] if line.owner else []),
     ]
     late = f"[{ago(notice.late_ms)} late] " if notice.late_ms else ""

@@ -316,6 +316,8 @@ OUTCOMES = (
     Outcome.BAD_REQUEST,
 )
 
+MAY_ARRIVE = {Outcome.OK, Outcome.TIMEOUT, Outcome.NO_REPLY, Outcome.TEMPORARY, None}  # None: killed
+
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10**6))
@@ -356,6 +358,7 @@ def test_any_history_any_outcomes_any_kills(seed):
             else:
                 box.keep(box.box.settle(following.seq, Answer(outcome), box.now))
     check_ends(box)
+    check_nothing_stays_open(box, tries)
     check_order_and_repetition(tries)
     for _, notice, _, at in tries:
         age = at - notice.incident.updated_at
@@ -370,6 +373,16 @@ def check_ends(box):
             assert event.reason in {SendReason.OVER, SendReason.NEVER_REACHED, SendReason.OUTDATED}
         if event.status == "held" and event.reason == SendReason.OVER:
             assert not box.pages[event.page].open
+
+
+def check_nothing_stays_open(box, tries):
+    """A page that may have arrived is ended where its incident is, however it went on from there."""
+    arrived = {
+        box.events[seq].page for seq, n, outcome, _ in tries if n.action in SPEAKS and outcome in MAY_ARRIVE
+    }
+    for event in box.events.values():
+        if event.page in arrived and event.action == "resolve":
+            assert event.status != "held", "an alert that may be open is never closed"
 
 
 def check_order_and_repetition(tries):

@@ -41,6 +41,7 @@ def test_the_summary_says_what_where_how_wide_and_how_sure():
     assert summary(notice()) == (
         "cdu:c01: coolant flow low; 74 affected (1 rack, 1 cdu, 8 node, 64 gpu); 97% sure; owner facility-team"
     )
+    assert "; 99% sure; " in summary(notice(cause=Cause("cdu:c01", "coolant_flow_low", 1.0, "")))
     assert summary(notice(late_ms=5_400_000)).startswith("[90 min late] cdu:c01: ")
 
 
