@@ -70,8 +70,10 @@ class PagerDuty:
 
     def _refusal(self, error: HttpError) -> Answer:
         response: httpx2.Response = error.response  # type: ignore[assignment]  # an HttpError has one
-        if response.status_code == ACCEPTED:
-            return Answer(Outcome.TEMPORARY, "202 without a dedup_key")
+        if response.is_success:
+            return Answer(
+                Outcome.TEMPORARY, f"{response.status_code} without a dedup_key is not PagerDuty's answer"
+            )
         return answer_of(response, self._secrets)
 
     def close(self) -> None:

@@ -62,6 +62,8 @@ class Delivery:
         """Begin to send."""
         if not self._channels:
             LOG.warning("no channel is set: incidents are recorded and nobody is paged")
+        if lost := self._outbox.pending() - self.pending():
+            LOG.warning("%d events wait for channels that are not set any more", lost)
         for name in self._channels:
             thread = threading.Thread(target=self._run, args=(name,), name=f"deliver-{name}", daemon=True)
             self._threads.append(thread)

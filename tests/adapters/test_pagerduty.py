@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
@@ -67,6 +69,44 @@ def test_nobody_there():
         port = free.getsockname()[1]
     with channel(f"http://127.0.0.1:{port}") as pd:
         assert pd.send(notice()).outcome == Outcome.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (200, b"<html>please log in</html>", Outcome.TEMPORARY),
+        (202, b"{}", Outcome.TEMPORARY),
+        (202, b"no json", Outcome.TEMPORARY),
+        (302, b"", Outcome.PERMANENT),
+        (403, KEY.encode() + b" is no key", Outcome.PERMANENT),
+        (400, b'{"errors": ["' + KEY.encode() + b'"], "message": "no"}', Outcome.BAD_REQUEST),
+        (400, b'{"errors": 7}', Outcome.BAD_REQUEST),
+    ],
+)
+def test_answers_of_somebody_else(status, body, outcome):
+    """A portal's page is no acceptance; whatever an answer holds, the key in it goes no further."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        with channel(f"http://127.0.0.1:{server.server_address[1]}") as pd:
+            answer = pd.send(notice())
+        server.shutdown()
+        thread.join()
+    assert answer.outcome == outcome
+    assert KEY not in answer.detail
+    assert answer.detail
 
 
 def test_an_alert_is_triggered_acknowledged_and_ended_under_one_key(receiver):

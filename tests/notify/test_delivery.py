@@ -130,6 +130,19 @@ def test_without_a_channel_somebody_is_told(tmp_path, caplog):
     assert "nobody is paged" in caplog.text
 
 
+def test_events_for_a_channel_that_is_gone_are_told_of(tmp_path, receiver, caplog):
+    """Who takes a channel out of the settings learns what it still holds."""
+    rules = NotifySettings()
+    outbox = DurableOutbox(tmp_path / "outbox.db", rules, ["old"], START)
+    outbox.take([line()], START)
+    outbox.close()
+    delivery, outbox, channels = delivering(tmp_path, receiver)
+    delivery.start()
+    assert delivery.stop()
+    end(outbox, channels)
+    assert "1 events wait for channels that are not set any more" in caplog.text
+
+
 def test_a_disk_that_comes_back_is_used_again(tmp_path, receiver, caplog):
     """While the outbox cannot be written nothing is sent unrecorded; afterwards all is."""
     delivery, outbox, channels = delivering(tmp_path, receiver)
