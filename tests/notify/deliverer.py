@@ -16,7 +16,7 @@ from monitor.runners.delivery import Delivery
 from monitor.types import Incident
 
 if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event
+    from multiprocessing.connection import Connection
 
 KEY = "k3y0f32characters" + "x" * 15
 
@@ -31,14 +31,14 @@ HASTY = NotifySettings(
 )
 
 
-def deliver(path: str, url: str, lines: list[bytes], seed: int, run: int, begun: Event) -> None:
+def deliver(path: str, url: str, lines: list[bytes], seed: int, run: int, begun: Connection) -> None:
     """Take all lines, some of them together, as a restarted pipeline gives them again; end when all is sent."""
     chance = random.Random(f"{seed}-{run}")
     decoded = [msgspec.json.decode(line, type=Incident) for line in lines]
     outbox = DurableOutbox(Path(path), HASTY, ("pd",), time.time_ns() // 1_000_000)
     delivery = Delivery(outbox, {"pd": PagerDuty(KEY, HASTY, url)})
     delivery.start()
-    begun.set()
+    begun.send_bytes(b"begun")
     while decoded:
         count = chance.randrange(1, 6)
         delivery.take(decoded[:count])

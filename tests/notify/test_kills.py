@@ -63,13 +63,16 @@ def run(seed, tmp_path):
     path = tmp_path / f"outbox-{seed}.db"
     try:
         for attempt in range(KILLS + 1):
-            begun = context.Event()
+            # A pipe: whoever is killed with a lock in hand would keep it for ever.
+            heard, begun = context.Pipe(duplex=False)
             process = context.Process(
                 target=deliver, args=(str(path), receiver.url, lines, seed, attempt, begun)
             )
             wait = chaos.attack(process) if attempt < KILLS else 90
             process.start()
-            assert begun.wait(30)
+            begun.close()
+            assert heard.poll(30)
+            heard.close()
             process.join(wait)
             if process.exitcode is None:
                 assert attempt < KILLS, "a run that nobody killed did not end"
