@@ -115,8 +115,7 @@ def asked_of(
         return Action.ACKNOWLEDGE, TellReason.MORE
     firing = facts(line)
     told = Told(frozenset(page.firing), frozenset(page.gone))
-    gone = (told.firing | told.gone) - firing
-    reason = update_reason(told, firing, gone, now - page.told_at, 0, send_resolved=False)
+    reason = update_reason(told, firing, told.firing - firing, now - page.told_at, 0, send_resolved=False)
     return (Action.UPDATE if reason in NOTIFIES else None), reason
 
 

@@ -83,7 +83,7 @@ class PageBook:
             page.acknowledged = True
             return
         said = intake.facts(line)
-        page.gone = tuple(sorted({*page.firing, *page.gone} - said))
+        page.gone = tuple(sorted(set(page.firing) - said))
         page.firing = tuple(sorted(said))
 
     def queue(
@@ -116,7 +116,7 @@ class PageBook:
 
     def _end(self, page: Page, raw: bytes, decided_at: int, now: int, changes: Changes) -> None:
         page.open, page.told_at = False, now
-        page.gone, page.firing = tuple(sorted({*page.firing, *page.gone})), ()
+        page.gone, page.firing = page.firing, ()
         changes.pages[page.key] = page
         if self._settings.send_resolved:
             self.queue(page, Action.RESOLVE, raw, decided_at, now, changes)

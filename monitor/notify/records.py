@@ -76,8 +76,8 @@ class Page(msgspec.Struct):
     """What a channel was told about an episode, or will be.
 
     open: a trigger was queued and no end yet. reached: the channel took a trigger, or may have.
-    firing, gone: what was said to hold and to have ended. told_at: when something was last queued.
-    into: the incident that swallowed it.
+    firing, gone: what was said to hold, and what ended with the last word. told_at: when something was last
+    queued. into: the incident that swallowed it.
     """
 
     channel: str

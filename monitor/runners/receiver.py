@@ -171,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
     receiver: Receiver
     protocol_version = "HTTP/1.1"
     timeout = 60
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         """Answer one event, or do not."""
