@@ -319,7 +319,7 @@ OUTCOMES = (
 MAY_ARRIVE = {Outcome.OK, Outcome.TIMEOUT, Outcome.NO_REPLY, Outcome.TEMPORARY, None}  # None: killed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 10**6))
 def test_any_history_any_outcomes_any_kills(seed):
     """What the module promises holds for random histories, outcomes, delays and kills.
@@ -398,7 +398,7 @@ def check_order_and_repetition(tries):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_who_is_paged_in_the_end(seed):
     """Against a scalar reading of the history: who was called, and whose page is over."""
     lines = history(seed)
