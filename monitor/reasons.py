@@ -52,3 +52,41 @@ class SignalReason(StrEnum):
     LINK_DOWN = "link_down"
     MEMORY_TEST_FAILED = "memory_test_failed"
     SLOW_BESIDE_FLEET = "slow_beside_fleet"
+
+
+class Outcome(StrEnum):
+    """What became of one attempt to deliver an event."""
+
+    OK = "ok"
+    BAD_REQUEST = "bad_request"
+    NOT_FOUND = "not_found"
+    PERMANENT = "permanent"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    TEMPORARY = "temporary"
+    UNREACHABLE = "unreachable"
+    NO_REPLY = "no_reply"
+    UNSENDABLE = "unsendable"
+
+
+class SendReason(StrEnum):
+    """Why an event is sent now, waits, or is never sent."""
+
+    FRESH = "fresh"
+    LATE = "late_and_still_true"
+    MAY_BE_OVER = "late_and_waiting_for_news"
+    OVER = "late_and_no_longer_true"
+    NEVER_REACHED = "the_channel_never_had_it"
+    OUTDATED = "a_later_event_says_more"
+
+
+class TellReason(StrEnum):
+    """Why a channel is told about an incident, or is not."""
+
+    FIRST = "first_page"
+    MORE = "says_something_new"
+    ENDED = "resolved"
+    PART_ENDED = "part_of_it_ended"
+    REPEATED = "repeat_interval_passed"
+    NOTHING_NEW = "nothing_new"
+    NOT_PAGED = "does_not_page"

@@ -16,6 +16,7 @@ COMMANDS = {
     "import": "monitor.cli.import_:import_group",
     "incidents": "monitor.cli.incidents:incidents_group",
     "evaluate": "monitor.cli.evaluate:evaluate_command",
+    "pages": "monitor.cli.pages:pages_group",
     "dead": "monitor.cli.dead:dead_group",
     "rules": "monitor.cli.rules:rules_group",
     "store": "monitor.cli.store:store_group",

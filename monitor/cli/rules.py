@@ -75,7 +75,7 @@ def show(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> No
     if as_json:
         _print_json({"settings": settings, "metrics": metrics, "xid": codes, "digest": rules.digest})
     else:
-        lines = [f"{name}: {value}" for name, value in settings.items()]
+        lines = [f"{name}: {_plain(value)}" for name, value in settings.items()]
         click.echo("\n".join(lines + [_metric_line(m) for m in metrics] + [_code_line(c) for c in codes]))
     unknown = [
         n for n in names if not (_settings(rules, (n,)) or _metrics(rules, (n,)) or _codes(rules, (n,)))
@@ -85,9 +85,16 @@ def show(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> No
         raise SystemExit(1)
 
 
-def _settings(rules: Rules, names: tuple[str, ...]) -> dict[str, float]:
+def _settings(rules: Rules, names: tuple[str, ...]) -> dict[str, object]:
     fields = rules.settings.__struct_fields__
     return {name: getattr(rules.settings, name) for name in fields if not names or name in names}
+
+
+def _plain(value: object) -> str:
+    """Return a setting as text: numbers as they are, a section as JSON."""
+    import msgspec
+
+    return msgspec.json.encode(value).decode() if isinstance(value, msgspec.Struct) else str(value)
 
 
 def _metrics(rules: Rules, names: tuple[str, ...]) -> list[Metric]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.config.notify import NotifySettings, read_notify
 from monitor.config.reading import as_fields, read_mapping
 from monitor.errors import ConfigError
 from monitor.units import DAY, HOUR, MINUTE, SECOND
@@ -52,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         slow_change_lookback_ms: ... or this long where quality fell slowly.
         resolve_after_ms: an incident is resolved when nothing of it was anomalous or silent for this long.
         episode_gap_ms: the same cause within this time of its resolution is the next episode.
+
+    Pages
+        notify: channels, routes and delivery; `config/notify.py` says what is in it.
     """
 
     tick_ms: int = 10 * SECOND
@@ -86,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolve_after_ms: int = 10 * MINUTE
     episode_gap_ms: int = DAY
 
+    notify: NotifySettings = NotifySettings()
+
     @classmethod
     def parse(cls, text: str, where: str = "settings.yaml") -> Settings:
         r"""Read settings from YAML; what is not written keeps its default.
@@ -97,8 +103,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         problems: list[str] = []
         written = read_mapping(text, problems)
+        notify = read_notify(written.pop("notify", None), problems)
         fields = as_fields(cls, written, "", problems)
-        settings = cls(**fields)
+        settings = cls(notify=notify, **fields)
         problems.extend(_field_problems(settings))
         problems.extend(_cross_field_problems(settings, unreadable=set(written) - set(fields)))
         if problems:
@@ -139,6 +146,8 @@ def _field_problems(settings: Settings) -> list[str]:
     problems = []
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
+        if name == "notify":
+            continue
         if name in _LEAST and not value >= _LEAST[name]:
             problems.append(f"{name}: {value:,} is less than {_LEAST[name]:,}, the least that makes sense")
         elif name not in _LEAST and not value > 0:
