@@ -61,7 +61,10 @@ MEMBER_CLIP = 3.0
 """A member says at most this much: one very hot GPU is no hot node."""
 
 MATTERS = 0.5
-"""A group pages where its members deviate by half of what matters in one alone: many of them are worse."""
+"""A group pages where its members deviate by half of what matters in one alone: many of them are worse.
+
+No member counts for more than what matters in it, so a single sick one pages for itself and not as a group.
+"""
 
 PRESENT = 0.5
 MAJORITY = 0.4
@@ -176,7 +179,7 @@ class AggregateStage:
         """Return (means of the members that count, mean effects, rhythms), all (G,)."""
         new = np.flatnonzero(np.isfinite(residuals.z))
         self._series["z"][new] = np.clip(residuals.z[new], -MEMBER_CLIP, MEMBER_CLIP)
-        self._series["effect"][new] = np.clip(np.nan_to_num(residuals.effect[new]), -MEMBER_CLIP, MEMBER_CLIP)
+        self._series["effect"][new] = np.clip(np.nan_to_num(residuals.effect[new]), -1.0, 1.0)
         self._series["end"][new] = end
         self._series["company"][new] = residuals.company[new]
         age = end - self._series["end"]
