@@ -8,7 +8,7 @@ tau is one of 0, 15, 30, 45, 60, 90 and 120 s: the one with the least unexplaine
 S_ff), the sums being over deviations of x and of F u from their own slow means (20 min), which take levels
 out. b = S_xu / S_uu over deviations of means over 5 min from means over an hour (exponential ones), of x and
 of u itself: where the load moves, a reading a minute says when only roughly, and b from single readings comes
-out a third too small; from means it is 1 to 3 % too small for a lag of 35 to 130 s, at 10 s and at 60 s. They
+out a third too small; from means it is 1 to 6 % too small for a lag of 35 to 130 s, at 10 s and at 60 s. They
 are settled after an hour. Where less than 0.3 is explained by then (a load that never moved) b is 0 until it
 is: at most two days are waited for that.
 

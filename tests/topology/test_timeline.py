@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.topology import Topology
-from monitor.topology.timeline import GRAPHS_KEPT
+from monitor.topology.timeline import GRAPHS_KEPT, LINGER_MS
 
 
 def topology_of(*rows):
@@ -108,3 +108,24 @@ def test_every_instant_agrees_with_the_lines_that_hold_then(rows):
         assert edges(graph) == wanted
         above = {name: graph.ids[p] for name, p in zip(graph.ids, graph.parent, strict=True) if p >= 0}
         assert above == {a: row["parent"] for a, row in living.items() if row.get("parent") in living}
+
+
+def test_what_was_within_the_hour_is_still_there_for_explanations():
+    """A moved job keeps its former nodes in `past`, an ended one fades; both are gone an hour later."""
+    topology = topology_of(
+        {"id": "node:a"},
+        {"id": "node:b"},
+        {"id": "job:j", "depends_on": ["node:a"], "from": 100, "until": 200},
+        {"id": "job:j", "depends_on": ["node:b"], "from": 200},
+        {"id": "job:k", "depends_on": ["node:a"], "from": 100, "until": 300},
+    )
+    assert topology.recent(150) is topology.at(150)
+    graph = topology.recent(250)
+    past = {(graph.ids[a], graph.ids[b]) for a, b in zip(*graph.bygone.past.nonzero(), strict=True)}
+    assert edges(graph) == {("job:j", "node:b"), ("job:k", "node:a")}
+    assert past == {("job:j", "node:a")}
+    assert not graph.bygone.fading.any()
+    graph = topology.recent(300 + LINGER_MS - 101)
+    assert [graph.ids[i] for i in graph.bygone.fading.nonzero()[0]] == ["job:k"]
+    assert edges(graph) == {("job:j", "node:b"), ("job:k", "node:a")}
+    assert topology.recent(300 + LINGER_MS) is topology.at(300 + LINGER_MS)
