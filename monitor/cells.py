@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from monitor.kernels.coding import coded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,16 +43,9 @@ class SeriesNames:
         >>> SeriesNames.of([SeriesKey("gpu", "gpu:a/1", "xid"), SeriesKey("gpu", "gpu:a/0", "xid")]).entity
         array([1, 0], dtype=int32)
         """
-        entities = sorted({key.entity for key in keys})
-        metrics = sorted({(key.kind, key.metric) for key in keys})
-        of_entity = {name: number for number, name in enumerate(entities)}
-        of_metric = {pair: number for number, pair in enumerate(metrics)}
-        return cls(
-            entities,
-            metrics,
-            np.array([of_entity[key.entity] for key in keys], np.int32),
-            np.array([of_metric[key.kind, key.metric] for key in keys], np.int32),
-        )
+        entity, entities = coded([key.entity for key in keys])
+        metric, metrics = coded([(key.kind, key.metric) for key in keys])
+        return cls(entities, metrics, entity.astype(np.int32), metric.astype(np.int32))
 
 
 @dataclass(frozen=True, slots=True)

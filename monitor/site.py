@@ -158,7 +158,8 @@ class Site:
         self._reindex(end, self._merge.meet(self._table, parts))
         measured = self._measure(end, parts)
         present = self._presence(end, parts, judge=judge)
-        result = self._explain(end, parts, measured)
+        changes = tuple(sorted(change for part in parts for change in part.changes))
+        result = self._explain(end, parts, changes, measured)
         self._wake = None if result.wake_at is None else tick_end(result.wake_at, self._tick_ms)
         return SiteOutput(
             end,
@@ -166,7 +167,7 @@ class Site:
             tuple(_anomalies(end, measured.raised + present[0], measured.cleared + present[1])),
             result.incidents,
             result.decisions,
-            tuple(sorted(change for part in parts for change in part.changes)),
+            changes,
             None if self._charted is None else measured.cells,
         )
 
@@ -215,9 +216,10 @@ class Site:
         silences, blindness = self._absence.step(end, parts, judge=judge)
         return self._standing.step(end, silences, (lag for part in parts for lag in part.lags), blindness)
 
-    def _explain(self, end: int, parts: Sequence[TickPart], measured: _Measured) -> CorrelateResult:
+    def _explain(
+        self, end: int, parts: Sequence[TickPart], changes: tuple[Change, ...], measured: _Measured
+    ) -> CorrelateResult:
         signals = measured.signals + self._standing.signals
-        changes = sorted(change for part in parts for change in part.changes)
         commands = sorted(command for part in parts for command in part.commands)
         named = {signal.entity for signal in signals} | {change.entity for change in changes}
         if strangers := {name for name in named if name not in self._wide.index}:
@@ -225,7 +227,7 @@ class Site:
             self._place(end)
         observed = Observation(
             end, signals, self._places.judged(measured.judged), self._places.reporting,
-            tuple(changes), tuple(commands),
+            changes, tuple(commands),
         )  # fmt: skip
         return self._correlate.step(observed, self._wide)
 

@@ -15,7 +15,7 @@ from monitor.adapters.dsn import SERVERS, Dsn, password, read_dsn
 from monitor.errors import StoreBusyError, StoreError, StoreRefusedError
 from monitor.store import schema
 from monitor.store.queries import STATS
-from monitor.store.tables import DATABASE, TABLES, TIERS, keep
+from monitor.store.tables import DATABASE, TIERS, keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,11 +196,6 @@ def migrate(name: str, migrations: Sequence[Migration] = schema.MIGRATIONS) -> t
             store.refuse_newer(version, schema.newest(migrations))
         done = store.migrate(migrations)
         return store.version()[0], done
-
-
-def table_named(name: str) -> Table:
-    """Return a table by its name."""
-    return next(table for table in TABLES if table.name == name)
 
 
 def _connect(dsn: Dsn, *, create: bool) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from monitor.errors import UsageError
 from monitor.store.tables import DATABASE
@@ -53,7 +53,7 @@ def read_dsn(text: str) -> Dsn:
         raise UsageError(
             f"{_shown(text)}: is no store; write chdb:///directory or clickhouse://user@host/database"
         )
-    if parts.password is not None or parts.query or "password" in dict(parse_qsl(parts.query)):
+    if parts.password is not None or parts.query:
         raise UsageError(
             f"{_shown(text)}: write no password or arguments there; the password goes in {PASSWORD}"
         )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.adapters.clickhouse import table_named
 from monitor.adapters.rolling import Roller
 from monitor.ingest.rollups import windows
 from monitor.store import rows, tables
@@ -169,7 +168,7 @@ class StoreWriter:
     def _write(self, batch: Batch) -> None:
         closed = [windows(cells, self._window_ms) for cells in batch.cells]
         if any(len(one.row) for one in closed):
-            self._store.insert_arrow(table_named("s10"), _arrow(closed))
+            self._store.insert_arrow(tables.S10, _arrow(closed))
         store = self._store
         store.insert(tables.ANOMALIES, rows.anomalies(batch.anomalies))
         store.insert(tables.INCIDENTS, rows.incidents(batch.incidents))

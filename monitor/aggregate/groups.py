@@ -12,8 +12,6 @@ from monitor.kernels.coding import number
 from monitor.kernels.reach import PLANT, beneath, over_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from monitor.catalog import Catalog
@@ -39,6 +37,8 @@ WAYS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
     (frozenset({"switch"}), frozenset({"switch", "port"}), "network"),
 )
 """(kinds of groups, kinds on the way down, frame kind of the members' series)."""
+
+MEMBER_KINDS = frozenset(kind for _, _, kind in WAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,17 @@ def find_groups(table: Table, graph: Graph, catalog: Catalog) -> Groups:
     return Groups(names, members, pools, np.array([place_of[pool] for pool in pool_of], np.int64))
 
 
-def eligible_metrics(table: Table, catalog: Catalog) -> Ints:
-    """Return the metrics (indices into the table's) whose series may be members of groups."""
-    kinds = {kind for _, _, kind in WAYS}
+def eligible(table: Table, catalog: Catalog, kinds: frozenset[str] = MEMBER_KINDS) -> Bools:
+    """Return which series may be members of groups, as far as their frames are of these kinds; (S,)."""
     able = [kind in kinds and _charted(catalog, kind, name) for kind, name in table.metrics]
-    return np.flatnonzero(np.array(able, bool))
+    return np.array(able, bool)[table.metric]
 
 
 def _way(
     table: Table, graph: Graph, catalog: Catalog, tops: frozenset[str], through: frozenset[str], kind: str
 ) -> tuple[Ints, Ints]:
     """Return pairs (group as index into the graph, series)."""
-    eligible = np.array([k == kind and _charted(catalog, k, m) for k, m in table.metrics], bool)[table.metric]
-    series = np.flatnonzero(eligible)
+    series = np.flatnonzero(eligible(table, catalog, frozenset({kind})))
     below = over_table(beneath(graph, through), graph, table.entities).tocoo()
     top = np.array([k in tops for k in graph.kinds], bool)[below.coords[0]]
     pairs = (below.coords[1][top], below.coords[0][top])
@@ -110,14 +108,6 @@ def _way(
 def _charted(catalog: Catalog, kind: str, name: str) -> bool:
     metric = catalog.get(kind, name)
     return metric is not None and metric.bad != "none" and metric.unit not in {"bitmask", "code", "flag"}
-
-
-def same_rows(old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]) -> Ints:
-    """Return where each old name stands among the new ones, -1 for gone."""
-    if old == new:
-        return np.arange(len(new))
-    place = {name: number for number, name in enumerate(new)}
-    return np.array([place.get(name, -1) for name in old], np.int64)
 
 
 def changed_members(old: Groups, new: Groups, series_moved: Ints, moved: Ints) -> Bools:

@@ -10,12 +10,12 @@ import numpy as np
 from monitor.aggregate.groups import (
     Groups,
     changed_members,
-    eligible_metrics,
+    eligible,
     find_groups,
-    same_rows,
     share_of_company,
 )
 from monitor.kernels.baseline import Learning, Points
+from monitor.kernels.coding import moved_to
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import Bad
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.aggregate.groups import Table
-    from monitor.catalog import Catalog
+    from monitor.catalog import Catalog, Metric
     from monitor.config.settings import Settings
     from monitor.topology import Graph
     from monitor.types import Bools, Floats, Ints, Panel, Signal
@@ -126,7 +126,7 @@ class AggregateStage:
     def reindex(self, table: Table, graph: Graph, moved: Ints | None) -> None:
         """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
         moved = np.arange(len(self._series)) if moved is None else moved
-        able = int(np.isin(table.metric, eligible_metrics(table, self._catalog)).sum())
+        able = int(eligible(table, self._catalog).sum())
         known, self._known = self._known, (graph, able)
         if self._groups is not None and known[0] is graph and known[1] == able:
             self._groups = self._groups.moved(moved, len(table.keys))  # none of the new ones is a member
@@ -134,15 +134,15 @@ class AggregateStage:
             self._share = np.empty(0)
             return
         old, groups = self._groups, find_groups(table, graph, self._catalog)
-        rows = same_rows(old.names if old else [], groups.names)
-        pools = same_rows(old.pools if old else [], groups.pools)
+        rows = moved_to(old.names if old else [], groups.names)
+        pools = moved_to(old.pools if old else [], groups.pools)
         self._series.resize(moved, len(table.keys))
         self._group.resize(rows, len(groups.names))
         self._watch.resize(rows, len(groups.names), pools, len(groups.pools))
         if old is not None:
             self._watch.restart(changed_members(old, groups, moved, rows))
-        self._groups, self._rows, self._share = groups, self._watched_rows(groups), np.empty(0)
         metrics = [self._catalog.get(kind, name) for _, kind, name in groups.pools]
+        self._groups, self._rows, self._share = groups, self._watched_rows(groups, metrics), np.empty(0)
         self._may_page = np.array([m is not None and m.pages for m in metrics], bool)[groups.pool]
         kinds = np.unique(np.array([name[0] for name in groups.pools], object), return_inverse=True)[1]
         of_group = kinds[groups.pool] if len(groups.names) else groups.pool
@@ -195,8 +195,7 @@ class AggregateStage:
         enough = (present >= np.maximum(PRESENT * size, 1)) & (self._share <= MAJORITY)
         return np.where(enough, mean, np.nan), effect, np.nan_to_num(rhythm)
 
-    def _watched_rows(self, groups: Groups) -> Rows:
-        metrics = [self._catalog.get(kind, name) for _, kind, name in groups.pools]
+    def _watched_rows(self, groups: Groups, metrics: list[Metric | None]) -> Rows:
         n = len(groups.names)
         return Rows(
             groups.pool,

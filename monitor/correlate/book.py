@@ -275,9 +275,10 @@ def _waning(explanation: Explanation, cases: Iterable[Case]) -> list[Case]:
 
 def _places(graph: Graph, cause: int) -> list[str]:
     """Return where maintenance or silence excuses a cause: itself, what contains it, the node of a port."""
-    nodes = [i for i in graph.dependents(cause).tolist() if graph.kinds[i] == "node"]
-    behind = nodes if graph.kinds[cause] == "port" else []
-    return [graph.ids[i] for i in (cause, *graph.ancestors(cause).tolist(), *behind)]
+    places = [cause, *graph.ancestors(cause).tolist()]
+    if graph.kinds[cause] == "port":
+        places += [i for i in graph.dependents(cause).tolist() if graph.kinds[i] == "node"]
+    return [graph.ids[i] for i in places]
 
 
 def _do(case: Case, command: Command, now: int) -> str:

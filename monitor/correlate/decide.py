@@ -97,7 +97,7 @@ def decide(
         return held
     if not case.pages:
         return _first(case, explanation, evidence, now, rules)
-    return _again(case, explanation, now, rules)
+    return _again(case, explanation, evidence, now, rules)
 
 
 def _first(
@@ -113,9 +113,11 @@ def _first(
     return PageReason.PAGED, f"confidence {explanation.confidence:.2f}, {len(evidence)} signals at page level"
 
 
-def _again(case: Case, explanation: Explanation, now: int, rules: PageRules) -> tuple[PageReason, str]:
+def _again(
+    case: Case, explanation: Explanation, evidence: tuple[Signal, ...], now: int, rules: PageRules
+) -> tuple[PageReason, str]:
     stood = now - case.cause_at >= AGAIN_TICKS * rules.tick_ms
-    clear = stood and explanation.confidence >= rules.confidence and bool(page_evidence(explanation))
+    clear = stood and explanation.confidence >= rules.confidence and bool(evidence)
     if clear and explanation.fault.severity == "critical" and not case.paged_critical:
         return PageReason.PAGED_CRITICAL, explanation.fault.name
     if clear and case.owner not in case.paged_owners:

@@ -90,8 +90,7 @@ class Counts:
         levels = (np.full(len(known), counters.raise_level), counters.clear_level)
         when = (points.end, points.ts, points.rhythm)
         bad = Bad(np.ones(len(known), bool), np.zeros(len(known), bool))
-        raised, cleared = self.latch.step(scored, bad, judged, levels, when)
-        self.latch.date(raised, self._events.begun, points.ts, points.rhythm)
+        _, cleared = self.latch.step(scored, bad, judged, levels, when, self._events.begun)
         self._forget(cleared)
         return judged
 

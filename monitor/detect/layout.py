@@ -13,7 +13,7 @@ import numpy as np
 
 from monitor.catalog import Metric
 from monitor.detect.loads import find_loads, workloads
-from monitor.kernels.coding import number
+from monitor.kernels.coding import coded, number
 from monitor.types import kind_of
 
 if TYPE_CHECKING:
@@ -94,9 +94,16 @@ class Layout:
 
     def matters(self, expected: Floats) -> Floats:
         """Return the least deviation from the expected that matters, in the unit of each series."""
-        least = np.array([[m.matters, m.matters_share] for m in self.metric_of], np.float64).reshape(-1, 2)
-        matters: Floats = np.maximum(least[self.metric, 0], least[self.metric, 1] * np.abs(expected))
+        least, share = self._least
+        matters: Floats = np.maximum(least, share * np.abs(expected))
         return matters
+
+    @cached_property
+    def _least(self) -> Floats:
+        """What matters of each series in its unit, and as a share, (2, S)."""
+        of_metric = np.array([[m.matters, m.matters_share] for m in self.metric_of], np.float64)
+        least: Floats = of_metric.reshape(-1, 2)[self.metric].T
+        return least
 
     @cached_property
     def floor(self) -> Floats:
@@ -246,7 +253,7 @@ class _Words:
 
     def _find(self, word: str) -> tuple[Ints, list[str]]:
         if word == "kind":
-            return _coded([kind_of(e) for e in self._entities])
+            return coded([kind_of(e) for e in self._entities])
         if word == "parent":
             ids, at = self._graph.ids, self._at
             parents = np.where(at >= 0, self._graph.parent[at], -1) if len(ids) else np.full(len(at), -1)
@@ -255,11 +262,4 @@ class _Words:
         if word == "job":
             return workloads(self._graph, self._at)
         column = self._graph.tag_values(word.removeprefix("tag:"))
-        return _coded([str(column[i]) if i >= 0 else "" for i in self._at.tolist()])
-
-
-def _coded(values: list[str]) -> tuple[Ints, list[str]]:
-    """Return the code of each text, and the texts, sorted."""
-    texts = sorted(set(values))
-    place = {text: code for code, text in enumerate(texts)}
-    return np.array([place[value] for value in values], np.int64), texts
+        return coded([str(column[i]) if i >= 0 else "" for i in self._at.tolist()])

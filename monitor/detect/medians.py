@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.baseline import Points
+from monitor.kernels.coding import moved_to
 from monitor.kernels.latch import Bad
 from monitor.kernels.signals import Key
 from monitor.kernels.watch import Rows, Watch
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.detect.layout import Layout
     from monitor.kernels.baseline import Learning
     from monitor.kernels.signals import Standing
-    from monitor.types import Floats, Ints, Panel, Signal
+    from monitor.types import Floats, Panel, Signal
 
 FAMILIES = frozenset({"heat", "air", "coolant_heat", "coolant_flow"})
 """Families whose common movement is a fault; jobs and links move together for good reasons."""
@@ -42,7 +43,7 @@ class Medians:
 
     def resize(self, layout: Layout) -> None:
         """Take the groups of a new layout; those of the same name go on."""
-        moved = _renumber(self._names, layout.groups)
+        moved = moved_to(self._names, layout.groups)
         pools = np.arange(len(layout.groups))
         self._watch.resize(moved, len(pools), moved, len(pools))
         self._names = layout.groups
@@ -68,9 +69,7 @@ class Medians:
         ts = np.where(np.isfinite(medians), panel.end, -1)
         seen = self._watch.step(self._rows, Points(panel.end, medians, ts, rhythm, np.ones(n, np.int64)))
         chart = Chart(medians, seen.offset, seen.sigma, self._settings.chart_sigmas)
-        budget = self._settings.page_budget_per_30d
-        pages = Pages(budget, np.full(n, n), rhythm, np.zeros(n, bool), np.zeros(n))
-        return watched_signals(self._watch.latch, np.arange(n), chart, pages, self._name, standing)
+        return watched_signals(self._watch.latch, np.arange(n), chart, Pages.never(n), self._name, standing)
 
     def _name(self, row: int) -> Name:
         kind, metric, _, *shared = self._names[row]
@@ -87,11 +86,6 @@ class Medians:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave, for the layout it was taken with."""
         self._watch.restore(state)
-
-
-def _renumber(old: list[tuple[str, ...]], new: list[tuple[str, ...]]) -> Ints:
-    place = {name: number for number, name in enumerate(new)}
-    return np.array([place.get(name, -1) for name in old], np.int64)
 
 
 def _entity(shared: list[str]) -> str:

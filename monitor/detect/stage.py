@@ -15,6 +15,7 @@ from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
 from monitor.detect.peers import Own, Peers, of_group
 from monitor.kernels.baseline import Learning, Points
+from monitor.kernels.coding import moved_to
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import Bad
 from monitor.kernels.signals import Key, Standing, limits
@@ -91,8 +92,8 @@ class DetectStage:
         """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
         moved = np.arange(len(self._judged)) if moved is None else moved
         old, layout = self._layout, lay_out(table, graph, self._catalog, self._settings.min_peers)
-        pools = _renumber(old.pools if old else [], layout.pools)
-        fits = _renumber(old.fits if old else [], layout.fits)
+        pools = moved_to(old.pools if old else [], layout.pools)
+        fits = moved_to(old.fits if old else [], layout.fits)
         charted = _carry(old.charted if old else None, layout.charted, moved)
         counts = _carry(old.counts if old else None, layout.counts, moved)
         self._held.resize(moved, len(table))
@@ -255,12 +256,6 @@ _REASONS: dict[str, tuple[str, str]] = {
 }
 
 
-def _renumber(old: list[tuple[str, ...]], new: list[tuple[str, ...]]) -> Ints:
-    """Where each old name stands among the new ones, -1 for gone."""
-    place = {name: number for number, name in enumerate(new)}
-    return np.array([place.get(name, -1) for name in old], np.int64)
-
-
 def _carry(old: Ints | None, new: Ints, moved: Ints) -> Ints:
     """Return where each of some old rows stands among the new ones of that sort, -1 for gone."""
     if old is None:
@@ -283,7 +278,7 @@ def _whole(values: Floats, rows: Ints, size: int) -> Floats:
 
 def _changed_company(old: Layout, new: Layout, moved: Ints) -> Bools:
     """Return the series that are compared with others now, or got a driver: their level is another thing."""
-    places = np.append(_renumber(old.groups, new.groups), -1)
+    places = np.append(moved_to(old.groups, new.groups), -1)
     was_driven, is_driven = np.zeros(len(old.pool), bool), np.zeros(len(new.pool), bool)
     was_driven[old.driven], is_driven[new.driven] = True, True
     changed = np.zeros(len(new.pool), bool)

@@ -1,15 +1,19 @@
-"""Numbers for combinations: equal rows of a few columns of codes get one number."""
+"""Numbers for names and for combinations of numbers, and where names have moved to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from numpy.typing import NDArray
 
     from monitor.types import Ints
+
+Name = TypeVar("Name", str, tuple[str, str])
 
 _DENSE = 8
 """Up to so many possible codes for each row are numbered through a table of them all, else by sorting."""
@@ -38,3 +42,26 @@ def number(*columns: NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
     first = place[known]
     place[known] = np.arange(len(known))
     return place[code], first
+
+
+def coded(names: Sequence[Name]) -> tuple[Ints, list[Name]]:
+    """Return the code of each name, and the distinct names, sorted.
+
+    >>> coded(["b", "a", "b"])
+    (array([1, 0, 1]), ['a', 'b'])
+    """
+    distinct = sorted(set(names))
+    place = {name: code for code, name in enumerate(distinct)}
+    return np.array([place[name] for name in names], np.int64), distinct
+
+
+def moved_to(old: Sequence[Hashable], new: Sequence[Hashable]) -> Ints:
+    """Return where each old name stands among the new ones, -1 for gone.
+
+    >>> moved_to(["a", "b"], ["b", "c"])
+    array([-1,  0])
+    """
+    if old == new:
+        return np.arange(len(new))
+    place = {name: number for number, name in enumerate(new)}
+    return np.array([place.get(name, -1) for name in old], np.int64)

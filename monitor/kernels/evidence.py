@@ -38,10 +38,10 @@ class Scored:
 class Evidence:
     """The evidence of every row against the null of its pool.
 
-    A deviation in sigmas, clipped at +-40, enters the rings. The
-    mean m over a scale is divided by sqrt(s^2 + v): s is the pool's spread of such means, measured, so
-    autocorrelation and wander are in it; v = s_L^2 L / k is the variance of a level that rests on k points,
-    L the longest scale that was measured. The quotient is looked up in the pool's tail at this scale and in
+    A deviation in sigmas, clipped at +-40, enters the rings. The mean m over a scale is divided by
+    sqrt(s^2 + v): s is the pool's spread of such means, measured, so autocorrelation and wander are in it;
+    v = s_L^2 L / k is the variance of a level that rests on k points, L the longest scale that was measured.
+    The quotient is looked up in the pool's tail at this scale and in
     this direction (kernels/tails.py). What is not to train the null does not.
 
     pool: the pool of each row, (n,). False-alarm rate: P(nats > a) = e^-a a decision where the tail is right.

@@ -34,8 +34,7 @@ class Latch:
 
     A row is raised when its evidence at some scale reaches the raise level. It clears when, for 6 points of
     its own, the evidence at the scale that raised it and at every shorter one was below the clear level
-    (hysteresis). A row without data neither raises nor clears. `since` is the start of the window that
-    raised it, until `date` knows better.
+    (hysteresis). A row without data neither raises nor clears. `since` is when what raised it began.
     """
 
     def __init__(self, n: int = 0) -> None:
@@ -71,17 +70,20 @@ class Latch:
         judged: Bools,
         levels: tuple[Floats, float],
         when: tuple[int, Ints, Floats],
+        begun: Callable[[Ints, Ints, Ints], Ints],
     ) -> tuple[Ints, Ints]:
         """Take a round of evidence; return the rows (raised, cleared), ascending.
 
         levels: (raise level by row, clear level), nats. when: (end of the tick, ts of the points, rhythm).
+        begun: tells from rows, scale and sign how many points ago what they show began (Rings.begun).
         """
         raise_level, clear_level = levels
         cleared = self._clear(scored, judged, clear_level)
         up = np.where(bad.up & judged, scored.up.max(axis=0), 0.0)
         down = np.where(bad.down & judged, scored.down.max(axis=0), 0.0)
         rows = np.flatnonzero((np.maximum(up, down) >= raise_level) & ~self.on)
-        self._raise(rows, scored, down[rows] > up[rows], when)
+        if len(rows):
+            self._raise(rows, scored, down[rows] > up[rows], when, begun)
         return rows, np.setdiff1d(cleared, rows, assume_unique=True)
 
     def _clear(self, scored: Scored, judged: Bools, clear_level: float) -> Ints:
@@ -101,31 +103,30 @@ class Latch:
         columns.restart(_mask(done, len(columns)))
         return done
 
-    def _raise(self, rows: Ints, scored: Scored, downward: Bools, when: tuple[int, Ints, Floats]) -> None:
-        if not len(rows):
-            return
+    def _raise(
+        self,
+        rows: Ints,
+        scored: Scored,
+        downward: Bools,
+        when: tuple[int, Ints, Floats],
+        begun: Callable[[Ints, Ints, Ints], Ints],
+    ) -> None:
         end, ts, rhythm = when
         nats = np.where(downward, scored.down[:, rows], scored.up[:, rows])
         scale = nats.argmax(axis=0)
-        span = (np.array(SCALES)[scale] * rhythm[rows]).astype(np.int64)
+        direction = np.where(downward, DOWN, UP)
+        back = ((begun(rows, scale, direction) - 1) * rhythm[rows]).astype(np.int64)
         values = {
-            "direction": np.where(downward, DOWN, UP),
+            "direction": direction,
             "scale": scale,
             "calm": 0,
-            "since": np.maximum(ts[rows] - span, 0),
+            "since": np.maximum(ts[rows] - back, 0),
             "raised_at": end,
             "score": nats.max(axis=0),
         }
         for name, value in values.items():
             self.columns[name][rows] = value
         self.columns["held"][:, rows] = nats
-
-    def date(self, rows: Ints, begun: Callable[[Ints, Ints, Ints], Ints], ts: Ints, rhythm: Floats) -> None:
-        """Set when what raised some rows began; `begun` tells how many points ago, from scale and sign."""
-        if len(rows):
-            scale, sign = (self.columns[name][rows].astype(np.int64) for name in ("scale", "direction"))
-            back = ((begun(rows, scale, sign) - 1) * rhythm[rows]).astype(np.int64)
-            self.columns["since"][rows] = np.maximum(ts[rows] - back, 0)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave."""

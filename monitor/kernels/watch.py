@@ -35,7 +35,7 @@ class Rows:
     floor: Floats
     raise_level: Floats
     clear_level: float
-    doubt: Floats | None = None
+    doubt: Floats | float = 0.0
 
     def __len__(self) -> int:
         return len(self.pool)
@@ -106,7 +106,7 @@ class Watch:
         peers_ready = level.learnt_ms >= self.learning.peers_ms
         own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
         known = (level.points > self.learning.points // 3) & (level.sigma > 0)
-        spread = level.sigma if rows.doubt is None else np.hypot(level.sigma, rows.doubt)
+        spread = np.hypot(level.sigma, rows.doubt)
         z = np.where(known, level.d / np.where(known, spread, 1.0), np.nan)
         support = np.where(rows.lone, np.inf, level.points)
         scored = self._evidence.step(z, rows.pool, support, train & peers_ready)
@@ -116,10 +116,8 @@ class Watch:
         judged = (own | against_peers) & np.isfinite(points.r)
         self._measure_levels(rows, level, peers_ready & train)
         levels = (rows.raise_level, rows.clear_level)
-        raised, cleared = self.latch.step(
-            scored, rows.bad, judged, levels, (points.end, points.ts, points.rhythm)
-        )
-        self.latch.date(raised, self._evidence.begun, points.ts, points.rhythm)
+        when = (points.end, points.ts, points.rhythm)
+        raised, cleared = self.latch.step(scored, rows.bad, judged, levels, when, self._evidence.begun)
         self._forget(cleared)
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
 

@@ -51,6 +51,11 @@ class Pages:
     may: Bools
     effect: Floats
 
+    @classmethod
+    def never(cls, n: int) -> Pages:
+        """Return what lets none of n rows page."""
+        return cls(1.0, np.ones(n, np.int64), np.ones(n), np.zeros(n, bool), np.zeros(n))
+
     def level(self, rows: Ints) -> Floats:
         """Return the page level of some rows in nats, inf where they may not page."""
         level = page_level(self.budget, self.members[rows], np.maximum(self.rhythm[rows], SECOND), K)

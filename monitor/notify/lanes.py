@@ -58,7 +58,3 @@ class Lanes:
         if channel is None:
             return len(self._by_seq)
         return sum(len(events) for events in self._lanes.get(channel, {}).values())
-
-    def channels(self) -> list[str]:
-        """Return the channels that something is queued for."""
-        return [name for name, lanes in self._lanes.items() if lanes]

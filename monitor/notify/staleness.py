@@ -20,11 +20,6 @@ class Verdict(NamedTuple):
     until: int = 0
 
     @property
-    def sends(self) -> bool:
-        """Whether it is sent."""
-        return self.reason in {SendReason.FRESH, SendReason.LATE}
-
-    @property
     def holds(self) -> bool:
         """Whether it is never sent."""
         return self.reason in {SendReason.OVER, SendReason.NEVER_REACHED}

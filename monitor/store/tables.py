@@ -90,11 +90,8 @@ def _tier(name: str, second: str) -> Table:
     return Table(name, columns, key, version="count", partition="toDate(ts)")
 
 
-ROLLUPS = (
-    _tier("s10", "toUInt16(toUnixTimestamp(ts) % 3600)"),
-    _tier("m1", "toMinute(ts)"),
-    _tier("h1", ""),
-)
+S10 = _tier("s10", "toUInt16(toUnixTimestamp(ts) % 3600)")
+ROLLUPS = (S10, _tier("m1", "toMinute(ts)"), _tier("h1", ""))
 
 ANOMALIES = Table(
     "anomalies",

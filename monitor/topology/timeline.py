@@ -102,10 +102,8 @@ class Topology:
         alive = table.alive(ts)
         gone = np.ones(len(table.names), bool)
         gone[table.who[alive]] = False
-        last = np.append(
-            table.who[1:] != table.who[:-1], True
-        )  # of several lines that fade the last one stays
-        last[:-1] |= ~fading[1:]
+        last = np.append(table.who[1:] != table.who[:-1], True)
+        last[:-1] |= ~fading[1:]  # of several lines that fade the last one stays
         ended = fading & gone[table.who] & last
         lines = np.flatnonzero(alive | ended)
         place = np.full(len(table.names) + 1, -1, np.int64)  # the last one serves the parent "none" (-1)
