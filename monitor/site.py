@@ -214,7 +214,10 @@ class Site:
         self, end: int, parts: Sequence[TickPart], *, judge: bool
     ) -> tuple[list[Signal], list[Signal]]:
         silences, blindness = self._absence.step(end, parts, judge=judge)
-        return self._standing.step(end, silences, (lag for part in parts for lag in part.lags), blindness)
+        lags = (lag for part in parts for lag in part.lags)
+        return self._standing.step(
+            end, silences, lags, blindness, lambda name: self._topology.ended(name, end)
+        )
 
     def _explain(
         self, end: int, parts: Sequence[TickPart], changes: tuple[Change, ...], measured: _Measured

@@ -9,6 +9,7 @@ import msgspec
 from monitor.correlate import cases as life
 from monitor.correlate.cases import Case, Closed
 from monitor.correlate.decide import PageRules, believed, decide, page_evidence
+from monitor.correlate.hypotheses import Stood
 from monitor.correlate.matching import match
 from monitor.correlate.observe import CorrelateResult, Decision, PageReason
 from monitor.units import HOUR
@@ -56,9 +57,11 @@ class CaseBook:
             for case in self._open
         )
 
-    def standing(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Return (began, found) of the cause of each open incident, by entity and fault name."""
-        return {(c.entity, c.fault): (c.opened_at, c.detected_at) for c in reversed(self._open)}
+    def standing(self) -> dict[tuple[str, str], Stood]:
+        """Return the times of the cause of each open incident, by entity and fault name."""
+        return {
+            (c.entity, c.fault): Stood(c.opened_at, c.detected_at, c.waned_at) for c in reversed(self._open)
+        }
 
     def update(
         self, reading: Reading, evidence: Evidence, words: Words, changes: ChangeLog
@@ -73,7 +76,7 @@ class CaseBook:
         before, gone = list(self._open), set(matches.merged)
         fed: set[str] = set()
         for case in before:
-            case.hold((), tick.standing)
+            case.hold((), tick.standing, tick.now)
         for k, explanation in enumerate(explanations):
             if k in continued:
                 self._continue(before[continued[k]], explanation, tick)
@@ -112,7 +115,7 @@ class CaseBook:
     def _begin(self, explanation: Explanation, tick: _Tick) -> None:
         case = life.open_case(explanation, tick.now, self._before(explanation))
         life.absorb(case, explanation)
-        case.hold(explanation.cells, tick.standing)
+        case.hold(explanation.cells, tick.standing, tick.now)
         life.describe(case, explanation, tick.graph, tick.words, tick.now)
         life.grade(case, explanation, paging=bool(page_evidence(explanation)))
         self._open.append(case)
@@ -122,14 +125,10 @@ class CaseBook:
     def _continue(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
         grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
         moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
-        if (
-            moved
-            and case.waning
-            and 2 * len(set(explanation.cells).intersection(case.held)) >= len(explanation.cells)
-        ):
+        if moved and case.waning:
             case.cells, case.quiet_at = explanation.cells, None
             return
-        case.hold(explanation.cells, tick.standing)
+        case.hold(explanation.cells, tick.standing, tick.now)
         severity = case.severity
         life.absorb(case, explanation)
         life.grade(case, explanation, paging=bool(page_evidence(explanation)))
@@ -255,7 +254,8 @@ class _Tick:
         self._evidence = evidence
         self.now = evidence.observation.end
         self.graph: Graph = evidence.relations.graph
-        self.standing = frozenset(evidence.cells.keys)
+        strong = (evidence.cells.page | evidence.cells.hard).tolist()
+        self.standing = dict(zip(evidence.cells.keys, strong, strict=True))
         self.words, self.changes = words, changes
         self.lines: list[Incident] = []
         self.decisions: list[Decision] = []

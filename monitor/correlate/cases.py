@@ -26,6 +26,8 @@ from monitor.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from monitor.correlate.explain import Explanation
     from monitor.correlate.words import Words
     from monitor.topology import Graph
@@ -38,6 +40,8 @@ class Case(msgspec.Struct):
     """An incident and what it needs to go on.
 
     Of the contract's record are the fields up to `merged_into`. cells: what stood when last explained.
+    held, strong: of what it ever explained, what stands, and how many of that at page level; and the most
+    of each. waned_at: since when it wanes.
     seen: entities by "metric detector", ever. shown: affected entities at the last line. cause_at: when the
     cause was adopted. ready_at: when page evidence was first there. quiet_at: since when nothing of it
     stands. paged_owners, paged_critical: who was called, and for what. closed_by: the person who resolved it
@@ -70,6 +74,9 @@ class Case(msgspec.Struct):
     cells: tuple[CellKey, ...] = ()
     held: tuple[CellKey, ...] = ()
     peak: int = 0
+    strong: int = 0
+    strong_peak: int = 0
+    waned_at: int | None = None
     seen: dict[str, tuple[str, ...]] = {}
     shown: int = 0
     cause_at: int = 0
@@ -83,13 +90,20 @@ class Case(msgspec.Struct):
 
     @property
     def waning(self) -> bool:
-        """Whether so much of it is gone that what is left says nothing about the cause any more."""
-        return len(self.held) < WANING * self.peak
+        """Whether so much of it is gone that what is left says nothing about the cause any more.
 
-    def hold(self, cells: tuple[CellKey, ...], standing: frozenset[CellKey]) -> None:
-        """Take over cells, and let go of those that stand no more."""
-        self.held = tuple(sorted(standing.intersection((*self.held, *cells))))
+        Of an incident that paged, what it paged for counts by itself: the echoes of a fault outlast it.
+        """
+        spent = self.pages > 0 and self.strong < SPENT * self.strong_peak
+        return spent or len(self.held) < WANING * self.peak
+
+    def hold(self, cells: tuple[CellKey, ...], standing: Mapping[CellKey, bool], now: int) -> None:
+        """Take over cells, and let go of those that stand no more; `standing`: which are at page level."""
+        self.held = tuple(sorted(standing.keys() & {*self.held, *cells}))
         self.peak = max(self.peak, len(self.held))
+        self.strong = sum(standing[cell] for cell in self.held)
+        self.strong_peak = max(self.strong_peak, self.strong)
+        self.waned_at = (self.waned_at or now) if self.waning else None
 
     @property
     def cause(self) -> tuple[str, str]:
@@ -99,6 +113,9 @@ class Case(msgspec.Struct):
 
 WANING = 0.7
 """Share of its peak below which an incident keeps its cause, and nothing of it begins anew."""
+
+SPENT = 0.5
+"""Likewise the share of what stood at page level, of an incident that paged."""
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -137,7 +154,9 @@ def absorb(case: Case, explanation: Explanation) -> None:
     case.cells = explanation.cells
     case.quiet_at = None
     case.opened_at = min(case.opened_at, explanation.onset)
-    case.confidence = explanation.confidence
+    case.confidence = (
+        explanation.confidence if not case.waning else max(case.confidence, explanation.confidence)
+    )
     affected = set() if moved else set(case.affected)
     if not affected.issuperset(explanation.affected):
         case.affected = tuple(sorted(affected.union(explanation.affected)))

@@ -86,7 +86,8 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     appearance on most members is page evidence though no single one is. only: patterns of the ids that may
     be the cause. change_nats: how much a change at the cause just before speaks for it, fading over
     change_fade. needs_change: it exists only beside such a change. settle: a page waits this long for what
-    may turn out to be the cause behind it.
+    may turn out to be the cause behind it. gross: it does something to others only where a core or expected
+    sign stands at page level: warmth that matters to nobody slows no job.
     """
 
     name: str
@@ -107,6 +108,7 @@ class FaultKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change_fade: str = "2h"
     needs_change: bool = False
     settle: str = ""
+    gross: bool = False
 
     @property
     def core_families(self) -> frozenset[str]:

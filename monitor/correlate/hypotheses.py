@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -22,6 +23,7 @@ from monitor.correlate.evidence import weight
 from monitor.correlate.faults import ANY
 from monitor.correlate.footprints import Hits
 from monitor.correlate.scoring import ONSET_SPREAD_MS, Codes, families_of, in_time, mean_evidence, window
+from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from monitor.correlate.changes import ChangeLog
@@ -63,17 +65,36 @@ class Hypotheses:
         return value
 
 
+ECHO_MS = 30 * MINUTE
+"""What begins this long after a fault is over is none of its doing."""
+
+_AGES = np.iinfo(np.int64).max
+
+
+class Stood(NamedTuple):
+    """When the cause of an open incident began, was found, and was mostly over (None: it is not), in ms."""
+
+    began: int
+    found: int
+    waned: int | None = None
+
+    @property
+    def echoes_until(self) -> int:
+        """Until when effects of it may begin."""
+        return _AGES if self.waned is None else self.waned + ECHO_MS
+
+
 @dataclass(frozen=True, slots=True)
 class Prior:
     """What is known before the evidence of a tick: rates of hot cells by family, changes, open incidents.
 
-    standing: when the cause of each open incident began and was found, by (entity id, fault name). It has
-    a small advantage, against flapping; and when its core is hot no more it still explains its effects.
+    standing: the times of the cause of each open incident, by (entity id, fault name). It has a small
+    advantage, against flapping; and when its core is hot no more it still explains its effects.
     """
 
     rates: Floats
     changes: ChangeLog
-    standing: dict[tuple[str, str], tuple[int, int]]
+    standing: dict[tuple[str, str], Stood]
 
 
 def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: Prior) -> Hypotheses:
@@ -182,7 +203,7 @@ class _Draft:
         change, possible = self._prior.changes.nats(fault, ids, first, onset)
         standing: Floats = np.where(self._among(self._stands)[self.rows], _STANDING_NATS, 0.0)
         cost = fault.log_prior + change + standing - _SIZE_NATS * np.log1p(relations.size[entity])
-        spans = [(term, *window(term, first, onset, last)) for term in fault.footprint]
+        spans = self._spans(first, onset, last)
         core, units = self._signatures(spans, onset)
         sides, aside = self._side_effects(spans, units)
         cost = cost + (core + sides) * ~self._faded
@@ -212,14 +233,41 @@ class _Draft:
         fresh = since >= onset[row] - ONSET_SPREAD_MS
         np.minimum.at(first, row[fresh], since[fresh])
         for i in np.flatnonzero(self._faded).tolist():
-            first[i], last[i] = self._standing[int(self.rows[i])]
+            first[i], last[i], _ = self._standing[int(self.rows[i])]
             onset[i] = first[i]
         return first, onset, last
 
+    def _spans(self, first: Ints, onset: Ints, last: Ints) -> list[_Span]:
+        """Return the terms with their times; what is over has no effects any more."""
+        over = np.full(len(self.rows), _AGES)
+        for i in np.flatnonzero(self._faded).tolist():
+            over[i] = self._standing[int(self.rows[i])].echoes_until
+        spans = []
+        for term in self._fault.footprint:
+            since, until = window(term, first, onset, last)
+            spans.append((term, since, np.minimum(until, over)))
+        return spans
+
     def _take(self, term: Term, since: Ints, until: Ints) -> Hits:
         """Return the cells that a term explains, within its time."""
-        hits = self._footprints.hits(self._fault.cause, term).placed(self._place)
+        hits = self._able(term, self._footprints.hits(self._fault.cause, term).placed(self._place))
         return in_time(hits, self._evidence.cells.since, since, until)
+
+    def _able(self, term: Term, hits: Hits) -> Hits:
+        """Keep, of what happens to others, what the rows can have done (FaultKind.gross)."""
+        if not self._fault.gross or term.role != "side" or term.at == "self":
+            return hits
+        return hits.where(self._gross[hits.row])
+
+    @cached_property
+    def _gross(self) -> Bools:
+        """Which rows have a core or expected sign at page level, or had it, (R,)."""
+        gross = self._among(self._stands)[self.rows]
+        for term in self._fault.footprint:
+            if term.role != "side":
+                hits = self._footprints.hits(self._fault.cause, term).placed(self._place)
+                gross[hits.row[self._evidence.page[hits.item]]] = True
+        return gross
 
     def _units(self, taken: Hits) -> tuple[Hits, Ints]:
         """Return the units of cells, and how many cells of them each pair is."""
@@ -229,7 +277,7 @@ class _Draft:
         """Return the blocks that terms explain whole, within their times, and their sizes."""
         found = []
         for term, since, until in spans:
-            hits = self._footprints.blocks(self._fault.cause, term).placed(self._place)
+            hits = self._able(term, self._footprints.blocks(self._fault.cause, term).placed(self._place))
             kept = in_time(hits, self._evidence.unit_since, since, until)
             found.append((kept, self._evidence.unit_size[kept.item]))
         return found

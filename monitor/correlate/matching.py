@@ -27,7 +27,8 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
 
     An incident goes on with the explanation that has its cause, else with the one that has most of its
     cells; the others become incidents of their own. One whose cells were all taken by an older incident is
-    merged into it. Incidents must be sorted, oldest first.
+    merged into it. What is left of a waning one counts for what is mostly that, and for nothing that is
+    mostly new. Incidents must be sorted, oldest first.
     """
     owner: dict[CellKey, int] = {cell: k for k, e in enumerate(explanations) for cell in e.cells}
     by_cause = {(e.entity, e.reason): k for k, e in reversed(list(enumerate(explanations)))}
@@ -36,6 +37,11 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
     for number, case in enumerate(cases):
         overlap = Counter(owner[cell] for cell in case.cells if cell in owner)
         same = by_cause.get(case.cause)
+        if case.waning:
+            held = set(case.held)
+            overlap = Counter(
+                {k: n for k, n in overlap.items() if k == same or mostly(explanations[k], held)}
+            )
         wanted = sorted(overlap, key=lambda k: (k != same, -overlap[k], k))
         if same is not None and same not in overlap:
             wanted.append(same)
@@ -45,3 +51,8 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
         elif overlap:
             merged[number] = taken[wanted[0]]
     return Matches({number: k for k, number in taken.items()}, merged)
+
+
+def mostly(explanation: Explanation, cells: set[CellKey]) -> bool:
+    """Tell whether at least half of what an explanation explains is among some cells."""
+    return 2 * len(cells.intersection(explanation.cells)) >= len(explanation.cells)

@@ -14,10 +14,15 @@ is: at most two days are waited for that.
 
 While the load moves, the part is as doubtful as the lag is rough: by half of b |F_tau u - F_120 s u|. A lag
 that is wrong by anything up to 2 minutes is then no deviation, and a null is not made of job starts.
+
+A series without peers has nobody that shares the error of its slope: far from its usual load (a mean over a
+day) the part is wrong by up to a third of b |F_tau u - usual|, which stands and is no noise: it may be seen,
+and pages nobody. While its slope is not known it is judged only within a twentieth of that load.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,8 +60,24 @@ MEAN_MS, LONG_MS = 5 * MINUTE, HOUR
 EXPLAINED = 0.3
 SAMPLE = 500
 MOVING = 0.05
+USUAL_MS = DAY
 DOUBT = 0.5
+SLOPE_DOUBT = 1 / 3
 COVERED = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the driven series owe to their drivers, (driven,), NaN while that is not known.
+
+    rough: what it may be off by while the load moves. slope: what it may be off by for as long as the load
+    is unusual. settled: the fits that were settled just now, (fits,).
+    """
+
+    value: Floats
+    rough: Floats
+    slope: Floats
+    settled: Bools
 
 
 class Drivers:
@@ -69,6 +90,7 @@ class Drivers:
         self._lagged = Columns({"f": Column("f4", np.nan, J)})
         self._slow = Columns({"x": Column("f4", np.nan), "f": Column("f4", np.nan, J)})
         self._means = Columns({name: Column("f4", np.nan, 2) for name in ("x", "u")})
+        self._usual = Columns({"u": Column("f4", np.nan), "age": Column("f4", 0.0)})
         self._rows: Ints = np.empty(0, np.int64)
         self._sums = np.zeros((SUMS, 0))
         self._learnt = np.zeros(0)
@@ -80,7 +102,7 @@ class Drivers:
     @property
     def nbytes(self) -> int:
         """How many bytes the driven series take."""
-        return self._lagged.nbytes + self._slow.nbytes + self._means.nbytes
+        return sum(part.nbytes for part in (self._lagged, self._slow, self._means, self._usual))
 
     def resize(self, rows: Ints, moved: Ints, fits_moved: Ints, fits: int) -> None:
         """Take new driven rows (ascending); series i is now `moved[i]`, fit f now `fits_moved[f]`."""
@@ -90,6 +112,7 @@ class Drivers:
         self._lagged.resize(carried, len(rows))
         self._slow.resize(carried, len(rows))
         self._means.resize(carried, len(rows))
+        self._usual.resize(carried, len(rows))
         self._rows = rows
         kept = fits_moved >= 0
         for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
@@ -101,16 +124,12 @@ class Drivers:
         sums[:, fits_moved[kept]] = self._sums[:, kept]
         self._sums = sums
 
-    def step(
-        self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools
-    ) -> tuple[Floats, Floats, Bools]:
-        """Return (explained part, doubt about it, fits settled just now).
+    def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools) -> Part:
+        """Return the explained part. x, gap, u, fit, slow are of the driven rows.
 
-        x, gap, u, fit, slow are of the driven rows.
-
-        The part is NaN while its fit is open or the driver is not measured. u: the driver's value now. slow:
-        rows whose driver is a mean over many sources, each read at its own time; they are not judged while
-        it moves by more than a twentieth in 2 minutes.
+        It is NaN while its fit is open or the driver is not measured. u: the driver's value now. slow:
+        rows without peers whose driver is a mean over many sources, each read at its own time; they are not
+        judged while it moves by more than a twentieth in 2 minutes.
         """
         dt = max(end - self._end, 0) if self._end >= 0 else 0
         self._end = max(end, self._end)
@@ -127,10 +146,24 @@ class Drivers:
         settled = self._fit(x, gap, known, fit)
         lag = self._lag[fit]
         lagged = f[np.maximum(lag, 0), np.arange(len(fit))].astype(np.float64)
-        doubt = DOUBT * np.abs(self._b[fit] * (lagged - f[-1]))
+        rough = DOUBT * np.abs(self._b[fit] * (lagged - f[-1]))
         steady = np.abs(f[0] - f[-1]) <= MOVING * np.abs(f[-1])
-        part = np.where((lag >= 0) & known & (steady | ~slow), self._b[fit] * lagged, np.nan)
-        return part, np.nan_to_num(doubt), settled
+        away = np.zeros(len(u))
+        away[slow] = np.abs(lagged[slow] - self._usual_load(np.flatnonzero(slow), u, dt))
+        slope = SLOPE_DOUBT * np.abs(self._b[fit]) * away
+        steady &= self._final[fit] | (away <= MOVING * np.abs(lagged))
+        value = np.where((lag >= 0) & known & (steady | ~slow), self._b[fit] * lagged, np.nan)
+        return Part(value, np.nan_to_num(rough), np.nan_to_num(slope), settled)
+
+    def _usual_load(self, rows: Ints, u: Floats, dt: int) -> Floats:
+        """Return the mean load of some rows over a day, or over all of their time, and let it follow."""
+        usual, age = self._usual["u"], self._usual["age"]
+        known = rows[np.isfinite(u[rows])]
+        age[known] = np.minimum(age[known] + dt, USUAL_MS)
+        before = np.where(np.isnan(usual[known]), u[known], usual[known])
+        usual[known] = before + np.minimum(dt / np.maximum(age[known], 1.0), 1.0) * (u[known] - before)
+        now: Floats = usual[rows].astype(np.float64)
+        return now
 
     def _fit(self, x: Floats, gap: Ints, known: Bools, fit: Ints) -> Bools:
         open_ = ~self._final & (self._learnt < GIVE_UP_MS)
@@ -203,6 +236,7 @@ class Drivers:
             "lagged": self._lagged.to_state(),
             "slow": self._slow.to_state(),
             "means": self._means.to_state(),
+            "usual": self._usual.to_state(),
             "rows": self._rows.copy(),
             "sums": self._sums.copy(),
             "learnt": self._learnt.copy(),
@@ -217,6 +251,7 @@ class Drivers:
         self._lagged.restore(state["lagged"])
         self._slow.restore(state["slow"])
         self._means.restore(state["means"])
+        self._usual.restore(state["usual"])
         self._rows = np.array(state["rows"], np.int64)
         self._sums = np.array(state["sums"], np.float64).reshape(SUMS, -1)
         self._learnt, self._b = (np.array(state[k], np.float64) for k in ("learnt", "b"))

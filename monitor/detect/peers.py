@@ -22,13 +22,23 @@ UNSETTLED_MS = 3 * MINUTE
 """A GPU that began or ended work is compared with nobody for this long: clocks and heat follow late."""
 
 
+CALM = 0.25
+"""A reading that is in doubt by less than this share of what matters speaks for its peers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Of each series: its reading with the load taken out, its own level among its peers, whether known."""
+    """Of each series: its reading with the load taken out, its own level among its peers, whether known.
+
+    settled: its regime stands. doubt: what the load's part may be wrong by just now. calm: that is little.
+    """
 
     reading: Floats
     level: Floats
     known: Bools
+    settled: Bools
+    doubt: Floats
+    calm: Bools
 
 
 class Peers:
@@ -69,20 +79,31 @@ class Peers:
         settled = (self._state["since"] < 0) | (end - self._state["since"] > UNSETTLED_MS)
         return np.maximum(now, 0).astype(np.int64), settled & (now >= 0)
 
-    def medians(self, own: Own, regime: Ints, layout: Layout, min_peers: int) -> Floats:
-        """Return what each group has in common now, by regime: (2, groups), NaN for fewer than `min_peers`.
+    def medians(self, own: Own, regime: Ints, layout: Layout, min_peers: int) -> tuple[Floats, Floats]:
+        """Return what each group has in common now, and the doubt about it, by regime: (2, groups).
 
         It is the median of reading - own level, so it does not move when members come and go, hot ones and
-        cool ones. Members without a level of their own count only where the others are too few.
+        cool ones; NaN for fewer than `min_peers`. Members without a level of their own, and those whose load
+        moves, count only where the others are too few; then the median is as doubtful as its members.
         """
         groups = max(len(layout.groups), 1)
         at = regime * groups + np.maximum(layout.group, 0)
-        present = np.isfinite(own.reading) & (layout.group >= 0)
-        count = np.bincount(at[present & own.known], minlength=2 * groups)
-        reading = np.where((count[at] >= min_peers) & ~own.known, np.nan, own.reading - own.level)
-        busy, busy_n = self._busy(np.where(regime == 1, reading, np.nan))
-        idle, idle_n = self._idle(np.where(regime == 0, reading, np.nan))
-        return np.where(np.stack([idle_n, busy_n]) >= min_peers, np.stack([idle, busy]), np.nan)
+        counts = np.isfinite(own.reading) & (layout.group >= 0) & own.settled
+        for better in (own.known, own.calm):
+            enough = np.bincount(at[counts & better], minlength=2 * groups) >= min_peers
+            counts &= better | ~enough[at]
+        median, n = self._by_regime(np.where(counts, own.reading - own.level, np.nan), regime)
+        median[n < min_peers] = np.nan
+        if own.calm[counts].all():
+            return median, np.zeros_like(median)
+        doubt, _ = self._by_regime(np.where(counts, np.where(own.calm, 0.0, own.doubt), np.nan), regime)
+        return median, np.nan_to_num(doubt)
+
+    def _by_regime(self, values: Floats, regime: Ints) -> tuple[Floats, Ints]:
+        """Return the medians of the idle and the busy of each group, and how many they are, (2, groups)."""
+        idle, idle_n = self._idle(np.where(regime == 0, values, np.nan))
+        busy, busy_n = self._busy(np.where(regime == 1, values, np.nan))
+        return np.stack([idle, busy]), np.stack([idle_n, busy_n])
 
 
 def of_group(values: Floats, regime: Ints, layout: Layout) -> Floats:

@@ -13,7 +13,7 @@ from monitor.detect.facts import Facts
 from monitor.detect.held import Held
 from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
-from monitor.detect.peers import Own, Peers, of_group
+from monitor.detect.peers import CALM, Own, Peers, of_group
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.coding import moved_to
 from monitor.kernels.evidence import K
@@ -114,15 +114,16 @@ class DetectStage:
         layout = self._layout
         assert layout is not None, "reindex comes first"
         held, gap = self._held.step(panel, self._settings.hold_rhythms)
-        load, doubt = self._load(panel, held, gap, layout)
+        load, rough, slope = self._load(panel, held, gap, layout)
         regime, settled = self._peers.regimes(panel.end, held, layout)
-        own = self._own(held - load, regime, layout)
-        medians = self._peers.medians(own, regime, layout, self._settings.min_peers)
+        own = self._own(held, load, rough, regime, settled, layout)
+        medians, unsure = self._peers.medians(own, regime, layout, self._settings.min_peers)
         common = load + np.where(layout.lone, 0.0, of_group(medians, regime, layout))
+        rough = rough + np.where(layout.lone, 0.0, of_group(unsure, regime, layout))
         points = Points(
             panel.end, np.where(settled, panel.x - common, np.nan), panel.ts, self._held.rhythm, regime
         )
-        rows = self._watched_rows(held, doubt, layout)
+        rows = self._watched_rows(held, rough, layout)
         seen = self._watch.step(rows, _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, held, self._settings.min_peers)
@@ -130,7 +131,7 @@ class DetectStage:
         self._judged[layout.charted] |= seen.judged
         self._judged[layout.counts] |= counted
         chart = self._chart(panel, common, seen, layout)
-        effect = chart.effect(layout.matters(chart.expected))
+        effect = chart.effect(layout.matters(chart.expected), rough + slope)
         signals = self._signals(chart, effect, table, layout)
         signals += self._medians.step(panel, medians[1], self._group_rhythm(layout), self._standing)
         standing, raised, cleared = self._standing.replace(signals)
@@ -151,28 +152,32 @@ class DetectStage:
             upper=upper,
         )
 
-    def _own(self, reading: Floats, regime: Ints, layout: Layout) -> Own:
+    def _own(
+        self, held: Floats, load: Floats, doubt: Floats, regime: Ints, settled: Bools, layout: Layout
+    ) -> Own:
         rows = layout.charted
-        level, known = np.zeros(len(reading)), np.zeros(len(reading), bool)
+        level, known = np.zeros(len(held)), np.zeros(len(held), bool)
         level[rows], known[rows] = self._watch.levels(regime[rows])
-        return Own(reading, level, known)
+        matters = layout.matters(held)
+        calm = (doubt <= CALM * matters) | (matters == 0)
+        return Own(held - load, level, known, settled, doubt, calm)
 
-    def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> tuple[Floats, Floats]:
-        """Return what of each series its load explains, and the doubt about it.
+    def _load(self, panel: Panel, held: Floats, gap: Ints, layout: Layout) -> tuple[Floats, Floats, Floats]:
+        """Return what of each series its load explains, and how rough that and its slope are (Part).
 
-        Without a driver both are 0; while that is learnt the first is NaN.
+        Without a driver all are 0; while that is learnt the first is NaN.
         """
         rows = layout.driven
-        load, doubt = np.zeros(len(held)), np.zeros(len(held))
+        load, rough, slope = np.zeros((3, len(held)))
         u = driver_mean(layout.weights, held)
-        load[rows], doubt[rows], changed = self._drivers.step(
-            panel.end, panel.x[rows], gap[rows], u, layout.fit, np.diff(layout.weights.indptr) > 1
-        )
-        if changed.any():
+        slow = np.diff(layout.weights.indptr) > 1
+        part = self._drivers.step(panel.end, panel.x[rows], gap[rows], u, layout.fit, slow)
+        load[rows], rough[rows], slope[rows] = part.value, part.rough, part.slope
+        if part.settled.any():
             begin_anew = np.zeros(len(held), bool)
-            begin_anew[rows[changed[layout.fit]]] = True
+            begin_anew[rows[part.settled[layout.fit]]] = True
             self._watch.restart(begin_anew[layout.charted], credit_ms=SETTLE_MS)
-        return load, doubt
+        return load, rough, slope
 
     def _watched_rows(self, held: Floats, doubt: Floats, layout: Layout) -> Rows:
         rows = layout.charted
@@ -223,7 +228,9 @@ class DetectStage:
             return Name(Key(key.entity, key.metric, "counts"), metric.family, _REASONS["counts"].__getitem__)
 
         budget, rhythm = self._settings.page_budget_per_30d, self._held.rhythm
-        pages = Pages(budget, self._members, rhythm, layout.may_page, effect)
+        known = effect.copy()
+        known[layout.charted] = np.nan_to_num(effect[layout.charted])
+        pages = Pages(budget, self._members, rhythm, layout.may_page, known)
         signals = watched_signals(self._watch.latch, layout.charted, chart, pages, name, self._standing)
         signals += watched_signals(self._counts.latch, layout.counts, chart, pages, counter, self._standing)
         positions = np.flatnonzero(self._facts.on)

@@ -10,7 +10,7 @@ from monitor.types import Signal
 from monitor.units import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from monitor.ingest.absence import Blindness
     from monitor.types import Lag, Silence
@@ -46,14 +46,25 @@ class Standing:
         return tuple(self._signals[key] for key in sorted(self._signals))
 
     def step(
-        self, end: int, silences: Iterable[Silence], lags: Iterable[Lag], blindness: Iterable[Blindness]
+        self,
+        end: int,
+        silences: Iterable[Silence],
+        lags: Iterable[Lag],
+        blindness: Iterable[Blindness],
+        ended: Callable[[str], bool],
     ) -> tuple[list[Signal], list[Signal]]:
-        """Take what began and ended in a tick; return the signals (raised, cleared), in order."""
+        """Take what began and ended in a tick; return the signals (raised, cleared), in order.
+
+        ended: whether the topology says that an entity is no more. A job that has ended makes no progress
+        and need not; what carries it stays silent until somebody says why.
+        """
         raised: list[Signal] = []
-        cleared = self._expire(end)
+        cleared = self._expire(end, ended)
         for silence in silences:
             signal = _silent(silence, end)
-            self._move(signal, (raised, cleared), begins=silence.state == "silent")
+            begins = silence.state == "silent"
+            if not (begins and signal.family == "progress" and ended(signal.entity)):
+                self._move(signal, (raised, cleared), begins=begins)
         for lag in lags:
             self._move(_lagging(lag, end), (raised, cleared), begins=lag.state == "late")
         for blind in blindness:
@@ -61,11 +72,11 @@ class Standing:
             self._move(signal, (raised, cleared), begins=blind.state == "blind")
         return sorted(raised), sorted(cleared)
 
-    def _expire(self, end: int) -> list[Signal]:
+    def _expire(self, end: int, ended: Callable[[str], bool]) -> list[Signal]:
         over = [
             key
             for key, signal in sorted(self._signals.items())
-            if signal.family == "progress" and end - signal.since > OVER_MS
+            if signal.family == "progress" and (end - signal.since > OVER_MS or ended(signal.entity))
         ]
         return [self._signals.pop(key) for key in over]
 

@@ -31,10 +31,15 @@ class Chart:
     sigma: Floats
     sigmas: float
 
-    def effect(self, matters: Floats) -> Floats:
-        """Return deviations as multiples of what matters, (n,); where that is 0, of sigma; NaN for none."""
+    def effect(self, matters: Floats, doubt: Floats) -> Floats:
+        """Return what of the deviations is beyond doubt as multiples of what matters, (n,); NaN for none.
+
+        Where nothing is said to matter they are multiples of sigma.
+        """
         unit = np.where(matters > 0, matters, self.sigma)
-        effect: Floats = (self.x - self.expected) / np.where(unit > 0, unit, np.nan)
+        off = self.x - self.expected
+        beyond = np.sign(off) * np.maximum(np.abs(off) - doubt, 0.0)
+        effect: Floats = beyond / np.where(unit > 0, unit, np.nan)
         return effect
 
 

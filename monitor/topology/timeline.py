@@ -33,6 +33,7 @@ class Topology:
         """Take checked entities, sorted by id and time; `parse` is the way in for a file."""
         self.entities = entities
         self._columns = columns(entities)
+        self._names = frozenset(self._columns.names)
         self._boundaries = self._columns.boundaries()
         self._graphs: OrderedDict[int, Graph] = OrderedDict()
         self._recent_boundaries = self._columns.boundaries(LINGER_MS)
@@ -64,6 +65,10 @@ class Topology:
         if problems:
             raise TopologyError(where, [f"line {number}: {text}" for number, text in sorted(problems)])
         return topology
+
+    def ended(self, name: str, ts: int) -> bool:
+        """Tell whether an entity that the topology knows of is no more, or not yet, at an instant."""
+        return name in self._names and name not in self.at(ts).index
 
     def epoch(self, ts: int) -> int:
         """Return how many changes of the topology lie at or before an instant."""

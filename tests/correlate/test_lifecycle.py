@@ -105,9 +105,11 @@ def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
     assert world.causes() == ["cdu:c00"]
 
 
-def some(entity, *cells):
+def some(entity, *cells, waning=False):
     """Return what matching looks at of an incident or an explanation."""
-    return SimpleNamespace(entity=entity, reason="r", cause=(entity, "r"), cells=cells)
+    return SimpleNamespace(
+        entity=entity, reason="r", cause=(entity, "r"), cells=cells, held=cells, waning=waning
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,9 @@ def some(entity, *cells):
         ([some("a", 1, 2), some("b", 3)], [some("c", 1, 3), some("d", 2, 3)], {0: 0, 1: 1}, {}),
         ([some("a", 1)], [some("b", 2)], {}, {}),  # nothing in common
         ([some("a", 1)], [some("a", 2)], {0: 0}, {}),  # the same cause by other signs
+        ([some("a", 1, waning=True)], [some("b", 1, 2)], {0: 0}, {}),  # what is left of it, mostly
+        ([some("a", 1, waning=True)], [some("b", 1, 2, 3)], {}, {}),  # ... and what is mostly new is not it
+        ([some("a", 1, waning=True)], [some("a", 1, 2, 3)], {0: 0}, {}),  # but its own cause that grows again
     ],
 )
 def test_which_explanation_continues_which_incident(cases, explanations, continued, merged):
@@ -275,3 +280,35 @@ def test_an_idle_book_has_nothing_due():
     world.step(hot([FAN], "heat", 0), ticks=3)
     result = world.stage.step(world.observation(), world.graph)
     assert result.wake_at == world.observation().end + world.settings.resolve_after_ms
+
+
+def test_the_echoes_of_a_fault_are_not_its_cause():
+    """A node is back while its rack draws less and its job idles: the incident stays the node's, as sure."""
+    world = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    idle = hot(gpus_of(1, 2, 6, 9), "activity", 1, "down", page=False)
+    world.step(silent(["node:n0002"], 0) + idle, ticks=20)
+    (sure,) = [line.cause.confidence for line in world.last().values()]
+    for _ in range(5):
+        skip(world, 6, idle + hot(["rack:r000", "pdu:p000"], "facility_power", 22, page=False))
+    (incident,) = world.last().values()
+    assert (incident.cause.entity, incident.pages) == ("node:n0002", 1)
+    assert incident.cause.confidence >= sure
+
+
+def test_what_begins_long_after_a_fault_is_a_fault_of_its_own():
+    """An hour after a node is back, while its job still idles, that job hangs: that is another incident."""
+    world = World(hall(jobs=[("a", (1, 2, 6, 9))]))
+    idle = hot(gpus_of(1, 2, 6, 9), "activity", 1, "down", page=False)
+    world.step(silent(["node:n0002"], 0) + idle, ticks=20)
+    for _ in range(60):
+        skip(world, 6, idle)
+    world.step(idle + hot(["job:a"], "progress", world.tick), ticks=30)
+    assert world.causes() == ["job:a", "node:n0002"]
+
+
+@pytest.mark.parametrize(("page", "cause"), [(True, FAN), (False, "job:a")])
+def test_only_heat_that_matters_slows_a_job(page, cause):
+    """A job is slow while one of its GPUs is a degree warm: that GPU is not why, as it is where it is hot."""
+    world = World(hall(jobs=[("a", (1, 2, 3, 9))]))
+    world.step(hot([FAN], "heat", 0, page=page) + hot(["job:a"], "progress", 2), ticks=6)
+    assert [line.cause.entity for line in world.last().values() if line.pages] == [cause]

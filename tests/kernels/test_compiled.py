@@ -84,9 +84,10 @@ def drivers(rounds: list[Panel]) -> list[Any]:
     told = []
     for before, panel in zip([rounds[0], *rounds], rounds, strict=False):
         gap = np.where(np.isfinite(panel.x), TICK * 40, 0)
-        told.append(kernel.step(panel.end, panel.x, gap, before.x, np.arange(N) % 10, np.arange(N) % 7 == 0))
+        part = kernel.step(panel.end, panel.x, gap, before.x, np.arange(N) % 10, np.arange(N) % 7 == 0)
+        told.append([part.value, part.rough, part.slope, part.settled])
     state = kernel.to_state()
-    return [told, [*state["lagged"].values(), *state["slow"].values(), state["b"]]]
+    return [told, [*state["lagged"].values(), *state["slow"].values(), *state["usual"].values(), state["b"]]]
 
 
 @pytest.mark.parametrize("run", [held, baseline, rings, evidence, drivers])

@@ -25,7 +25,9 @@ def test_a_page_needs_evidence_and_a_deviation_that_matters(
     for name, value in {"direction": 1, "score": score, "since": 0, "raised_at": 0}.items():
         latch.columns[name][0] = value
     chart = Chart(np.array([60.0 + deviation]), np.array([60.0]), np.array([0.5]), 3.0)
-    rule = Pages(1.0, np.array([8]), np.array([10_000.0]), ONE & may, chart.effect(np.array([4.0])))
+    rule = Pages(
+        1.0, np.array([8]), np.array([10_000.0]), ONE & may, chart.effect(np.array([4.0]), np.zeros(1))
+    )
     name = Name(Key("gpu:n1/0", "gpu_temp_celsius", "peers"), "heat", lambda _: SignalReason.ABOVE_PEERS)
     (signal,) = watched_signals(latch, np.zeros(1, np.int64), chart, rule, lambda _: name, Standing())
     assert signal.page is pages
@@ -34,5 +36,5 @@ def test_a_page_needs_evidence_and_a_deviation_that_matters(
 def test_an_effect_is_a_multiple_of_what_matters_else_of_sigma() -> None:
     """Where the catalogue names nothing the spread is the unit; without either there is none."""
     chart = Chart(np.full(3, 8.0), np.zeros(3), np.array([2.0, 2.0, 0.0]), 3.0)
-    assert chart.effect(np.array([4.0, 0.0, 0.0])).tolist()[:2] == [2.0, 4.0]
-    assert np.isnan(chart.effect(np.zeros(3))[2])
+    assert chart.effect(np.array([4.0, 0.0, 0.0]), np.zeros(1)).tolist()[:2] == [2.0, 4.0]
+    assert np.isnan(chart.effect(np.zeros(3), np.zeros(1))[2])
