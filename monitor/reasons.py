@@ -50,6 +50,7 @@ class SignalReason(StrEnum):
     ROW_REMAP_PENDING = "row_remap_pending"
     ROW_REMAP_FAILED = "row_remap_failed"
     LINK_DOWN = "link_down"
+    POWER_LOST = "power_lost"
     MEMORY_TEST_FAILED = "memory_test_failed"
     SLOW_BESIDE_FLEET = "slow_beside_fleet"
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from monitor.types import Command, Incident
 
 _PAGES = frozenset({PageReason.PAGED, PageReason.PAGED_CRITICAL, PageReason.PAGED_OWNER})
-_WAITS = frozenset({PageReason.WAITING, PageReason.SETTLING, PageReason.MAINTENANCE, PageReason.MUTED})
+_SOON = frozenset({PageReason.WAITING, PageReason.SETTLING})
+_WAITS = _SOON | {PageReason.MAINTENANCE, PageReason.MUTED}
 _LONGEST_QUIET_MS = HOUR
 
 
@@ -49,13 +50,17 @@ class CaseBook:
         """Whether no incident is open."""
         return not self._open
 
-    @property
-    def settled(self) -> bool:
-        """Whether nothing waits: no silence is doubted, no page is held back, no incident grows old."""
+    def settled(self, now: int) -> bool:
+        """Whether nothing is due: no silence is doubted, no page held back, no incident old enough to end."""
         return not self._doubted and not any(
-            case.quiet_at is not None or (case.decisions and case.decisions[-1].reason in _WAITS)
+            (case.quiet_at is not None and now - case.quiet_at >= self._needed(case))
+            or (case.decisions and case.decisions[-1].reason in _SOON)
             for case in self._open
         )
+
+    def _needed(self, case: Case) -> int:
+        """Return how long nothing of an incident must stand until it is over, ms."""
+        return min(self._quiet_ms * 2 ** (case.episode - 1), max(_LONGEST_QUIET_MS, self._quiet_ms))
 
     def standing(self) -> dict[tuple[str, str], Stood]:
         """Return the times of the cause of each open incident, by entity and fault name."""
@@ -176,8 +181,7 @@ class CaseBook:
         """Let an incident of which nothing stands grow old; silence of its entities stops the time."""
         if case.quiet_at is None or tick.silent(case):
             case.quiet_at = tick.now
-        needed = min(self._quiet_ms * 2 ** (case.episode - 1), max(_LONGEST_QUIET_MS, self._quiet_ms))
-        if case.closed_by or tick.now - case.quiet_at >= needed:
+        if case.closed_by or tick.now - case.quiet_at >= self._needed(case):
             self._close(case, tick)
 
     def _close(self, case: Case, tick: _Tick) -> None:
@@ -196,7 +200,7 @@ class CaseBook:
 
     def _wake(self, now: int) -> int | None:
         """Return when something is due though no frame comes."""
-        due = [c.quiet_at + self._quiet_ms for c in self._open if c.quiet_at is not None]
+        due = [c.quiet_at + self._needed(c) for c in self._open if c.quiet_at is not None]
         if self._doubted or any(c.decisions and c.decisions[-1].reason in _WAITS for c in self._open):
             due.append(now + self._rules.tick_ms)
         return min((max(ts, now + self._rules.tick_ms) for ts in due), default=None)

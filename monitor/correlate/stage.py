@@ -88,7 +88,7 @@ class CorrelateStage:
             self._cases.forget(observation.end)
             return CorrelateResult(tuple(told))
         read = Read(observation.end, _signature(cells), self._read.loose)
-        if self._read.covers(read) and not (observation.changes or told) and self._cases.settled:
+        if self._read.covers(read) and not (observation.changes or told) and self._cases.settled(read.end):
             self._nulls.count(observation, cells, np.array(read.loose, np.int64))
             return CorrelateResult(tuple(told))
         rates = self._nulls.rates()

@@ -12,12 +12,15 @@ out a third too small; from means it is 1 to 6 % too small for a lag of 35 to 13
 are settled after an hour. Where less than 0.3 is explained by then (a load that never moved) b is 0 until it
 is: at most two days are waited for that.
 
-While the load moves, the part is as doubtful as the lag is rough: by half of b |F_tau u - F_120 s u|. A lag
-that is wrong by anything up to 2 minutes is then no deviation, and a null is not made of job starts.
+While the load moves, the part is as doubtful as the lag is rough: by half of b times the swing, the greatest
+|u - F_120 s u| of late, forgotten over 2 minutes. A lag that is wrong by anything up to that is then no
+deviation, nor is a dip of seconds that a reading a minute takes for a minute; and a null is not made of job
+starts.
 
-A series without peers has nobody that shares the error of its slope: far from its usual load (a mean over a
-day) the part is wrong by up to a third of b |F_tau u - usual|, which stands and is no noise: it may be seen,
-and pages nobody. While its slope is not known it is judged only within a twentieth of that load.
+Slopes differ from part to part, and a level holds only for the load at which it was learnt (its mean over the
+2.5 hours after the slope settled). Away from that the part is wrong by up to a tenth of b |F_tau u - usual|,
+by a third for a series without peers that would share the error. That stands and is no noise: it may be seen,
+and pages nobody. While its slope is not known such a series is judged only within a twentieth of its load.
 """
 
 from __future__ import annotations
@@ -60,9 +63,10 @@ MEAN_MS, LONG_MS = 5 * MINUTE, HOUR
 EXPLAINED = 0.3
 SAMPLE = 500
 MOVING = 0.05
-USUAL_MS = DAY
+USUAL_MS = 150 * MINUTE
 DOUBT = 0.5
-SLOPE_DOUBT = 1 / 3
+SLOPE_DOUBT = 0.1
+LONE_SLOPE_DOUBT = 1 / 3
 COVERED = 0.9
 
 
@@ -91,6 +95,7 @@ class Drivers:
         self._slow = Columns({"x": Column("f4", np.nan), "f": Column("f4", np.nan, J)})
         self._means = Columns({name: Column("f4", np.nan, 2) for name in ("x", "u")})
         self._usual = Columns({"u": Column("f4", np.nan), "age": Column("f4", 0.0)})
+        self._swing = Columns({"u": Column("f4", 0.0)})
         self._rows: Ints = np.empty(0, np.int64)
         self._sums = np.zeros((SUMS, 0))
         self._learnt = np.zeros(0)
@@ -102,7 +107,7 @@ class Drivers:
     @property
     def nbytes(self) -> int:
         """How many bytes the driven series take."""
-        return sum(part.nbytes for part in (self._lagged, self._slow, self._means, self._usual))
+        return sum(part.nbytes for part in (self._lagged, self._slow, self._means, self._usual, self._swing))
 
     def resize(self, rows: Ints, moved: Ints, fits_moved: Ints, fits: int) -> None:
         """Take new driven rows (ascending); series i is now `moved[i]`, fit f now `fits_moved[f]`."""
@@ -113,6 +118,7 @@ class Drivers:
         self._slow.resize(carried, len(rows))
         self._means.resize(carried, len(rows))
         self._usual.resize(carried, len(rows))
+        self._swing.resize(carried, len(rows))
         self._rows = rows
         kept = fits_moved >= 0
         for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
@@ -146,23 +152,26 @@ class Drivers:
         settled = self._fit(x, gap, known, fit)
         lag = self._lag[fit]
         lagged = f[np.maximum(lag, 0), np.arange(len(fit))].astype(np.float64)
-        rough = DOUBT * np.abs(self._b[fit] * (lagged - f[-1]))
+        swing = self._swing["u"]
+        swing[:] = np.fmax(swing * np.exp(-dt / LAGS_MS[-1]), np.abs(u - f[-1]))
+        rough = DOUBT * np.abs(self._b[fit]) * swing
         steady = np.abs(f[0] - f[-1]) <= MOVING * np.abs(f[-1])
-        away = np.zeros(len(u))
-        away[slow] = np.abs(lagged[slow] - self._usual_load(np.flatnonzero(slow), u, dt))
-        slope = SLOPE_DOUBT * np.abs(self._b[fit]) * away
+        away = np.abs(lagged - self._usual_load(u, dt, fit, settled))
+        slope = np.where(slow, LONE_SLOPE_DOUBT, SLOPE_DOUBT) * np.abs(self._b[fit]) * away
         steady &= self._final[fit] | (away <= MOVING * np.abs(lagged))
         value = np.where((lag >= 0) & known & (steady | ~slow), self._b[fit] * lagged, np.nan)
         return Part(value, np.nan_to_num(rough), np.nan_to_num(slope), settled)
 
-    def _usual_load(self, rows: Ints, u: Floats, dt: int) -> Floats:
-        """Return the mean load of some rows over a day, or over all of their time, and let it follow."""
+    def _usual_load(self, u: Floats, dt: int, fit: Ints, settled: Bools) -> Floats:
+        """Return the mean load that each level rests on, and let it follow for as long as that is learnt."""
         usual, age = self._usual["u"], self._usual["age"]
-        known = rows[np.isfinite(u[rows])]
-        age[known] = np.minimum(age[known] + dt, USUAL_MS)
-        before = np.where(np.isnan(usual[known]), u[known], usual[known])
-        usual[known] = before + np.minimum(dt / np.maximum(age[known], 1.0), 1.0) * (u[known] - before)
-        now: Floats = usual[rows].astype(np.float64)
+        age[settled[fit]] = 0.0
+        follows = np.flatnonzero(np.isfinite(u) & ((age < USUAL_MS) | ~self._final[fit]))
+        age[follows] = np.minimum(age[follows] + dt, USUAL_MS)
+        before = np.where(np.isnan(usual[follows]), u[follows], usual[follows])
+        gain = np.minimum(dt / np.maximum(age[follows], 1.0), 1.0)
+        usual[follows] = before + gain * (u[follows] - before)
+        now: Floats = usual.astype(np.float64)
         return now
 
     def _fit(self, x: Floats, gap: Ints, known: Bools, fit: Ints) -> Bools:
@@ -237,6 +246,7 @@ class Drivers:
             "slow": self._slow.to_state(),
             "means": self._means.to_state(),
             "usual": self._usual.to_state(),
+            "swing": self._swing.to_state(),
             "rows": self._rows.copy(),
             "sums": self._sums.copy(),
             "learnt": self._learnt.copy(),
@@ -252,6 +262,7 @@ class Drivers:
         self._slow.restore(state["slow"])
         self._means.restore(state["means"])
         self._usual.restore(state["usual"])
+        self._swing.restore(state["swing"])
         self._rows = np.array(state["rows"], np.int64)
         self._sums = np.array(state["sums"], np.float64).reshape(SUMS, -1)
         self._learnt, self._b = (np.array(state[k], np.float64) for k in ("learnt", "b"))

@@ -15,7 +15,7 @@ import numpy as np
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.medians import GroupedMedian
 from monitor.reasons import SignalReason
-from monitor.types import Signal
+from monitor.types import Signal, kind_of
 from monitor.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints, Panel
 
 HARDWARE_THERMAL, HARDWARE_POWER_BRAKE = 0x40, 0x80
+DARK_KW = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact about one metric. `seen` is raised at the first reading, though not hard until it is met."""
+    """A fact about one metric. `seen` is raised at the first reading, though not hard until it is met.
+
+    kinds: the entities that it is about, all if none is named.
+    """
 
     name: str
     metrics: tuple[tuple[str, str], ...]
@@ -51,6 +55,7 @@ class Fact:
     hard: bool = True
     seen: bool = False
     down: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 def _slowdown(r: Reading) -> Bools:
@@ -65,6 +70,10 @@ def _above_zero(r: Reading) -> Bools:
 
 def _zero(r: Reading) -> Bools:
     return np.equal(r.now, 0)
+
+
+def _dark(r: Reading) -> Bools:
+    return np.less_equal(r.now, DARK_KW)
 
 
 def _new_code(r: Reading) -> Bools:
@@ -112,6 +121,18 @@ FACTS: tuple[Fact, ...] = (
         of=2,
         hold_ms=MINUTE,
         down=True,
+    ),
+    Fact(  # a chiller or a pump that draws nothing may stand by
+        "power_lost",
+        (("facility", "power_kw"),),
+        SignalReason.POWER_LOST,
+        _dark,
+        need=2,
+        of=2,
+        hold_ms=MINUTE,
+        hard=False,
+        down=True,
+        kinds=("rack", "pdu"),
     ),
     Fact(
         "memory_test_failed", (("gpu", "memory_test_failed"),), SignalReason.MEMORY_TEST_FAILED, _above_zero
@@ -182,6 +203,11 @@ class Facts:
         of_metric = {pair: number for number, fact in enumerate(FACTS) for pair in fact.metrics}
         fact = np.array([of_metric.get(pair, -1) for pair in table.metrics], np.int64)[table.metric]
         rows = np.flatnonzero(fact >= 0)
+        kind = [kind_of(table.entities[e]) for e in table.entity[rows].tolist()]
+        about = [
+            not FACTS[f].kinds or k in FACTS[f].kinds for f, k in zip(fact[rows].tolist(), kind, strict=True)
+        ]
+        rows = rows[np.array(about, bool)]
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
         self._columns.resize(place[moved[self.rows]] if len(self.rows) else self.rows, len(rows))
@@ -219,7 +245,8 @@ class Facts:
             rows = np.flatnonzero(self._fact == number)
             if len(rows):
                 shows[rows] = fact.shows(Reading(now[rows], self._columns["before"][rows], median[rows]))
-        downward = np.array([fact.reason is SignalReason.LINK_DOWN for fact in FACTS], bool)[self._fact]
+        fallen = {SignalReason.LINK_DOWN, SignalReason.POWER_LOST}
+        downward = np.array([fact.reason in fallen for fact in FACTS], bool)[self._fact]
         return shows & (~downward | (self._columns["usual"] > 0))
 
     def _remember(self, present: Bools, shows: Bools, now: Floats) -> None:
