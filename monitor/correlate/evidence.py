@@ -8,6 +8,7 @@ members of a job move together, so their load is one observation, a *block*, how
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +73,14 @@ class Evidence:
     unit_since: Ints
     unit_weight: Floats
     _quiet: dict[int, Floats] = field(default_factory=dict)
+
+    @cached_property
+    def counts(self) -> Floats:
+        """How many observations each cell is: one of n in a block is (1 + ln n) / n of one, (C,)."""
+        size = np.where(self.block >= 0, self.unit_size, 1)[self.unit] if len(self.block) else np.ones(0)
+        size = np.where(self.live, size, 1)
+        counts: Floats = (1.0 + np.log(size)) / size
+        return counts
 
     def quiet(self, family: int) -> Floats:
         """Return 1 where an entity is judged in a family and shows nothing, else 0, shape (n,)."""

@@ -346,15 +346,19 @@ class _Draft:
                 total = total + np.where(present, nats - weights, 0.0)
                 shown |= self._footprints.in_family(family)[taken.item] & present[taken.row]
             forced = ~shown & self._evidence.page[taken.item] & (term.at not in _TOGETHER)
-            weights = self._weights.cell[taken.item] * forced
+            weights = self._weights.cell[taken.item] * self._evidence.counts[taken.item] * forced
             total = total - np.bincount(taken.row, weights, len(self.rows))
             aside.append(taken.where(shown | forced))
         return total, aside
 
     def _judge(self, term: Term, family: str, taken: Hits, counted: Bools) -> tuple[Floats, Floats, Floats]:
-        """Return how many show a family of a term, what that says in nats, and the weight of those, (R,)."""
+        """Return how many show a family of a term, what that says in nats, and the weight of those, (R,).
+
+        Members of a block count as few, since they move together.
+        """
         inside = self._footprints.in_family(family)[taken.item]
-        hot = np.bincount(taken.row[inside], minlength=len(self.rows)).astype(np.float64)
+        counts = self._evidence.counts[taken.item[inside]]
+        hot = np.bincount(taken.row[inside], counts, len(self.rows)).astype(np.float64)
         quiet: Floats = counted * self._footprints.quiet(self._fault.cause, term, family)[self.rows]
         number = self._footprints.number(family)
         rate = float(self._prior.rates[number])
