@@ -228,9 +228,9 @@ class DetectStage:
             return Name(Key(key.entity, key.metric, "counts"), metric.family, _REASONS["counts"].__getitem__)
 
         budget, rhythm = self._settings.page_budget_per_30d, self._held.rhythm
-        known = effect.copy()
-        known[layout.charted] = np.nan_to_num(effect[layout.charted])
-        pages = Pages(budget, self._members, rhythm, layout.may_page, known)
+        effect = effect.copy()
+        effect[layout.counts] = np.inf
+        pages = Pages(budget, self._members, rhythm, layout.may_page, effect)
         signals = watched_signals(self._watch.latch, layout.charted, chart, pages, name, self._standing)
         signals += watched_signals(self._counts.latch, layout.counts, chart, pages, counter, self._standing)
         positions = np.flatnonzero(self._facts.on)

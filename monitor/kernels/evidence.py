@@ -23,6 +23,9 @@ CLIP = 40.0
 REFIT_EVERY = 30
 NEAR = 1.0
 """A mean within one spread of the level is no evidence, and is not looked up."""
+FAR = 4.0
+"""No mean counts for more than so many spreads in the spread: half a fleet that is off, in the direction that
+harms nobody and so alarms nobody, would blind the other half."""
 _SPAN = np.array(SCALES, np.float64)
 
 
@@ -38,11 +41,11 @@ class Scored:
 class Evidence:
     """The evidence of every row against the null of its pool.
 
-    A deviation in sigmas, clipped at +-40, enters the rings. The mean m over a scale is divided by
-    sqrt(s^2 + v): s is the pool's spread of such means, measured, so autocorrelation and wander are in it;
-    v = s_L^2 L / k is the variance of a level that rests on k points, L the longest scale that was measured.
-    The quotient is looked up in the pool's tail at this scale and in
-    this direction (kernels/tails.py). What is not to train the null does not.
+        A deviation in sigmas, clipped at +-40, enters the rings. The mean m over a scale is divided by
+    sqrt(s^2 + v): s is the pool's spread of such means, measured (1.25 times the mean of |m|, each counted as
+    4 s at most), so autocorrelation and wander are in it; v = s_L^2 L / k is the variance of a level that
+    rests on k points, L the longest scale that was measured. The quotient is looked up in the pool's tail at
+    this scale and in this direction (kernels/tails.py). What is not to train the null does not.
 
     pool: the pool of each row, (n,). False-alarm rate: P(nats > a) = e^-a a decision where the tail is right.
     """
@@ -108,7 +111,7 @@ class Evidence:
         spread = np.stack([self._spread(k) for k in range(K)], axis=1)
         seen, size = np.zeros((2, *self._seen.shape))
         pools = (spread, self._seen >= FEW, self._young())
-        fast.score(given, pools, self._tails.arrays, (NEAR, FEW, WIDTH, BINS), (up, down, seen, size))
+        fast.score(given, pools, self._tails.arrays, (NEAR, FEW, WIDTH, BINS, FAR), (up, down, seen, size))
         self._seen += seen
         self._size += size
 
@@ -121,9 +124,10 @@ class Evidence:
     def _learn(self, pool: Ints, k: int, m: Floats, t: Floats, train: Bools) -> None:
         pool, m, t = pool[train], m[train], t[train]
         ready = self._seen[pool, k] >= FEW
+        most = np.where(ready, FAR * self._spread(k)[pool], np.inf)
         pools = len(self._seen)
         self._seen[:, k] += np.bincount(pool, minlength=pools)
-        self._size[:, k] += np.bincount(pool, np.abs(m), minlength=pools)
+        self._size[:, k] += np.bincount(pool, np.minimum(np.abs(m), most), minlength=pools)
         cell = ((pool * K + k) * 2 + (t < 0))[ready]
         self._tails.observe(cell, np.abs(t[ready]))
 

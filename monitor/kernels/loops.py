@@ -199,13 +199,13 @@ def score(given: Any, pools: Any, tails: Any, limits: Any, out: Any) -> None:
     """Score the means that moved, and count those that train (kernels/evidence.py, kernels/tails.py).
 
     given: (means, fresh) by scale and row, (pool, points, train) by row. pools: (spread, ready) by pool and
-    scale, young by pool. tails: (counts, table, u, at u, beta, fitted). limits: (near, few, width, bins).
-    out: (up, down) by scale and row, (seen, size) by pool and scale, to be added.
+    scale, young by pool. tails: (counts, table, u, at u, beta, fitted). limits: (near, few, width, bins,
+    far). out: (up, down) by scale and row, (seen, size) by pool and scale, to be added.
     """
     means, fresh, pool, points, train = given
     spread, ready, young = pools
     counts, table, u, at_u, beta, fitted = tails
-    near, few, width, bins = limits
+    near, few, width, bins, most = limits
     up, down, seen, size = out
     scales = means.shape[0]
     for k in range(scales):
@@ -229,6 +229,6 @@ def score(given: Any, pools: Any, tails: Any, limits: Any, out: Any) -> None:
                     down[k, i] = nats
             if train[i]:
                 seen[p, k] += 1
-                size[p, k] += abs(m)
+                size[p, k] += min(abs(m), most * spread[p, k]) if ready[p, k] else abs(m)
                 if ready[p, k]:
                     counts[cell, np.int64(min(far / width, float(bins - 1)))] += 1

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 
+STAYS = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """The numbers of a round beside its evidence: readings (NaN = none), centre and sigma; all (n,)."""
@@ -47,7 +50,8 @@ class Chart:
 class Pages:
     """What decides whether a row pages: the budget, the members of its level, its rhythm, whether it may.
 
-    effect: its deviation now as a multiple of the least that matters to anybody, NaN where nobody says.
+    effect: its deviation now as a multiple of the least that matters to anybody, inf where nobody says so,
+    NaN where it has none now. What paged stays a page while half of that stands.
     """
 
     budget: float
@@ -86,7 +90,8 @@ def watched_signals(
     latched = np.flatnonzero(latch.on)
     rows = series[latched]
     lower, upper = limits(chart.expected[rows], chart.sigma[rows], chart.sigmas)
-    level, matters = pages.level(rows), ~(np.abs(pages.effect[rows]) < 1)
+    level, effect = pages.level(rows), np.abs(pages.effect[rows])
+    matters, stays = effect >= 1, ~(effect < STAYS)
     columns, signals = latch.columns, []
     for i, (at, row) in enumerate(zip(latched.tolist(), rows.tolist(), strict=True)):
         named = name(row)
@@ -109,7 +114,8 @@ def watched_signals(
                 lower=number(lower[i]),
                 upper=number(upper[i]),
                 score=score,
-                page=bool(score >= level[i] and matters[i]) or (before is not None and before.page),
+                page=bool(score >= level[i] and matters[i])
+                or bool(before is not None and before.page and stays[i]),
                 hard=False,
             )
         )

@@ -38,3 +38,22 @@ def test_an_effect_is_a_multiple_of_what_matters_else_of_sigma() -> None:
     chart = Chart(np.full(3, 8.0), np.zeros(3), np.array([2.0, 2.0, 0.0]), 3.0)
     assert chart.effect(np.array([4.0, 0.0, 0.0]), np.zeros(1)).tolist()[:2] == [2.0, 4.0]
     assert np.isnan(chart.effect(np.zeros(3), np.zeros(1))[2])
+
+
+@pytest.mark.parametrize(("deviation", "stays"), [(2.1, True), (1.9, False), (np.nan, True)])
+def test_a_page_ends_when_less_than_half_of_what_matters_is_left(deviation: float, stays: bool) -> None:
+    """A clock that dips and comes back pages nobody who was to wait; a reading that is missing ends nothing."""
+    latch = Latch(1)
+    for name, value in {"direction": 1, "score": 40.0, "since": 0, "raised_at": 0}.items():
+        latch.columns[name][0] = value
+    key = Key("gpu:n1/0", "gpu_temp_celsius", "peers")
+    name = Name(key, "heat", lambda _: SignalReason.ABOVE_PEERS)
+    standing, pages = Standing(), []
+    for off in (5.0, deviation):
+        chart = Chart(np.array([60.0 + off]), np.array([60.0]), np.array([0.5]), 3.0)
+        effect = chart.effect(np.array([4.0]), np.zeros(1))
+        rule = Pages(1.0, np.array([8]), np.array([10_000.0]), np.ones(1, bool), effect)
+        signals = watched_signals(latch, np.zeros(1, np.int64), chart, rule, lambda _: name, standing)
+        standing.replace(signals)
+        pages += [signal.page for signal in signals]
+    assert pages == [True, stays]
