@@ -100,9 +100,7 @@ def make_token(state: Path, environ: Mapping[str, str]) -> str:
     """Return the token, made where there is none. Raises UsageError for one that others may read or guess."""
     if given := environ.get(TOKEN_FROM, "").strip():
         if len(given) < TOKEN_LEAST:
-            raise UsageError(
-                f"{TOKEN_FROM}: {len(given)} characters; a token has at least {TOKEN_LEAST}"
-            )
+            raise UsageError(f"{TOKEN_FROM}: {len(given)} characters; a token has at least {TOKEN_LEAST}")
         return given
     file = state / TOKEN
     if not file.exists():

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client import Counter as Count
 
 if TYPE_CHECKING:
@@ -29,6 +36,7 @@ class Meters:
     """The metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
         self.frames = Count("monitor_frames", "Frames accepted, by who brought them.", ["origin"], registry=r)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ class Live:
     ) -> None:
         self.plan, self.clock = plan, clock
         self._closers: list[Callable[[], object]] = []
+        self._turn, self._commanded = threading.Lock(), 0
         self.rules = load_rules(plan.rules)
         topology = Topology.empty() if plan.topology is None else read_topology(plan.topology)
         lock = hold(plan.state)
@@ -132,6 +134,12 @@ class Live:
         while self._closers:
             self._closers.pop()()
         forget_address(self.plan.state)
+
+    def command_time(self) -> int:
+        """Return the time for a command: now, but never the same twice, since frames are known by it."""
+        with self._turn:
+            self._commanded = max(self.clock(), self._commanded + 1)
+            return self._commanded
 
     def problems(self) -> dict[str, str]:
         """Say why the process is not caught up: a reason for each part that is not well."""
