@@ -36,7 +36,7 @@ class Meters:
     """The metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
         self.frames = Count("monitor_frames", "Frames accepted, by who brought them.", ["origin"], registry=r)
