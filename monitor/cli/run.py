@@ -50,21 +50,21 @@ def run_command(
 
     from monitor.errors import UsageError, WorkError
     from monitor.runners.live import Live, LivePlan, default_state, refuse_bus
-    from monitor.web.serve import read_listen, serve, standard_input
+    from monitor.web.serve import bind, serve, standard_input
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     refuse_bus(bus)
-    read_listen(listen)
     place = state or default_state(store)
     if place is None:
         raise UsageError("name a directory for the journal and snapshots with --state")
+    listening = bind(listen)
     live = Live(LivePlan(place, store, topology, rules, partitions, drain))
     stream = standard_input() if stdin or source == "-" else None
 
     def ready(url: str) -> None:
         click.echo(f"monitor: listening on {url}, state in {place}", err=True)
 
-    ended = asyncio.run(serve(live, listen, stream, ready))
+    ended = asyncio.run(serve(live, listening, stream, ready))
     sys.stdout.flush()
     if not ended:
         raise WorkError("some work did not end in time; nothing is lost, it is done at the next start")

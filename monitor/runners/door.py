@@ -174,14 +174,14 @@ class Door:
 
     def _stamp(self, request: _Request, last: int, lines: list[bytes]) -> int:
         """Add the lines of a request as they are journalled; return the last stamp, which never goes back."""
-        if not request.stamped or not any(c.header and c.header.received for _, c in request.checked):
+        if not request.stamped or not any(c.received for _, c in request.checked):
             last = max(last, self._clock())
         for number, one in request.checked:
             if one.header is None:
                 lines.append(one.line)
                 continue
-            if request.stamped and one.header.received is not None:
-                last = max(last, one.header.received)
+            if request.stamped and one.received is not None:
+                last = max(last, one.received)
             lines.append(stamp(one.line, last))
             one.header.received = last
             placed = place(one.header, last, self._rules)

@@ -57,8 +57,7 @@ class LivePlan:
 
 def default_state(store: str | None) -> Path | None:
     """Return where state is kept unless told otherwise: beside the store's directory."""
-    path = read_dsn(store).path if store else None
-    return None if path is None else path.with_name(path.name + ".live")
+    return read_dsn(store).live_dir if store else None
 
 
 class Live:

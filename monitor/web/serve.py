@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import signal
+import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from monitor.adapters.livefiles import write_address
-from monitor.config.notify import is_loopback
 from monitor.errors import UsageError
 from monitor.runners.door import DoorFullError, DoorShutError
-from monitor.web.app import LIVE, build_app
+from monitor.web.app import build_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedIOBase
 
+    from monitor.adapters.meters import Meters
     from monitor.runners.live import Live
 
 LOG = logging.getLogger("monitor.web")
@@ -48,59 +51,69 @@ def read_listen(text: str) -> tuple[str, int]:
     return host, port
 
 
-class _Busy(asyncio.Protocol):
-    """Says that there are too many connections."""
+def bind(listen: str) -> socket.socket:
+    """Return a socket that listens. Raises UsageError."""
+    host, port = read_listen(listen)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise UsageError(f"--listen {listen}: {error.strerror or error}") from error
+    listening.setblocking(False)
+    return listening
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(BUSY)
-        transport.close()
 
-
-async def serve(live: Live, listen: str, stdin: BufferedIOBase | None, ready: Callable[[str], None]) -> bool:
+async def serve(
+    live: Live, listening: socket.socket, stdin: BufferedIOBase | None, ready: Callable[[str], None]
+) -> bool:
     """Serve until SIGTERM or SIGINT, or to the end of standard input where the plan says drain.
 
     `ready` is told the address when everything runs. Returns whether all ended in time.
     """
-    host, port = read_listen(listen)
+    host, port = listening.getsockname()[:2]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = build_app(live, open_ingest=is_loopback(f"http://{listen}"))
+    app = build_app(live, open_ingest=ipaddress.ip_address(host).is_loopback)
     settings = live.rules.settings
     runner = web.AppRunner(
         app, auto_decompress=False, keepalive_timeout=settings.client_timeout_ms / 1000, access_log=None,
         shutdown_timeout=SHUTDOWN_S, lingering_time=1.0,
     )  # fmt: skip
     await runner.setup()
-    server = await _listen(runner, host, port, settings.connections)
+    http = runner.server
+    assert http is not None
     live.start()
-    port = server.sockets[0].getsockname()[1]
+    accepting = asyncio.create_task(_accept(listening, http, settings.connections, live.meters))
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     write_address(live.plan.state, url)
     ended = _start_reading(live, stdin, loop, stop)
     ready(url)
     await stop.wait()
-    server.close()
+    accepting.cancel()
+    listening.close()
     await runner.cleanup()
     return await asyncio.to_thread(_stop, live, drained=ended.is_set() and live.plan.drain)
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int, most: int) -> asyncio.Server:
-    http = runner.server
-    assert http is not None
-    gauge = runner.app[LIVE].meters.connections
-
-    def protocol() -> asyncio.BaseProtocol:
-        gauge.set(len(http.connections))
-        return http() if len(http.connections) < most else _Busy()
-
-    try:
-        return await asyncio.get_running_loop().create_server(protocol, host, port, backlog=128)
-    except OSError as error:
-        await runner.cleanup()
-        raise UsageError(f"--listen {host}:{port}: {error.strerror or error}") from error
+async def _accept(listening: socket.socket, http: web.Server, most: int, meters: Meters) -> None:
+    """Accept connections one by one, so that there are never more than `most`."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            connection, _ = await loop.sock_accept(listening)
+        except OSError as error:  # too many open files, of others too
+            LOG.warning("a connection could not be accepted: %s", error.strerror)
+            await asyncio.sleep(0.1)
+            continue
+        meters.connections.set(len(http.connections) + 1)
+        if len(http.connections) >= most:
+            with suppress(OSError):
+                connection.send(BUSY)
+            connection.close()
+        else:
+            await loop.connect_accepted_socket(http, connection)
 
 
 def _stop(live: Live, *, drained: bool) -> bool:
