@@ -50,10 +50,11 @@ def run_command(
 
     from monitor.errors import UsageError, WorkError
     from monitor.runners.live import Live, LivePlan, default_state, refuse_bus
-    from monitor.web.serve import bind, serve, standard_input
+    from monitor.web.serve import bind, read_listen, serve, standard_input
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     refuse_bus(bus)
+    read_listen(listen)
     place = state or default_state(store)
     if place is None:
         raise UsageError("name a directory for the journal and snapshots with --state")

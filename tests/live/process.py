@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import queue
 import socket
@@ -35,6 +36,11 @@ class Process:
         self._more = ["--state", str(self.state), "--listen", f"127.0.0.1:{self.port}", *more]
         self.log = out / "log.txt"
         self.running: subprocess.Popen[bytes] | None = None
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        if self.running is not None and self.running.poll() is None:
+            self.kill()
 
     def start(self, *more: str, ready: bool = True) -> None:
         command = [*self._prefix, sys.executable, "-m", "monitor", "run", *self._more, *more]
