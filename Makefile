@@ -17,8 +17,9 @@ $(STAMP): pyproject.toml requirements.lock
 demo: setup ## a simulated fleet with faults, end to end
 	$(BIN)/monitor demo
 
-test: setup ## the fast tests, on all cores
-	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
+test: setup ## the fast tests, on all cores, then those that race the wall clock
+	$(BIN)/pytest -n auto --dist worksteal -m 'not slow and not alone'
+	$(BIN)/pytest -m 'alone and not slow'
 
 slow: setup ## the slow tests
 	$(BIN)/pytest -n auto --dist worksteal -m slow

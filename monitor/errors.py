@@ -7,6 +7,8 @@
     |   `-- StoreRefusedError  a store that holds something else, or has another schema
     `-- WorkError             exit 1: the work itself failed part way; what was durable stays so
         |-- StateError        a state directory that does not belong to this input
+        |-- BusyError         another process has it; stop that one, or ask it
+        |-- JournalError      the journal cannot be written; nothing of what was given is accepted
         `-- StoreError        a store that cannot be opened, written or read
             `-- StoreBusyError  another process has it open; later it may work
 
@@ -14,6 +16,8 @@ Bad telemetry is no exception: a frame that cannot be read is a dead letter (mon
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class MonitorError(Exception):
@@ -53,6 +57,23 @@ class WorkError(MonitorError):
 
 class StateError(WorkError):
     """A state directory that does not belong to this input."""
+
+
+class BusyError(WorkError):
+    """Another process has the state directory."""
+
+
+class JournalError(WorkError):
+    """The journal cannot be written; `number` is the system's error number."""
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
+        self.number = number
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room."""
+        return self.number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StoreRefusedError(UsageError):

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from monitor.ingest.frames import Header, Rejection
+from monitor.ingest.frames import MARK, Header, Rejection
 from monitor.ingest.partition import Partition
 from monitor.ingest.verdict import TimeRules, place
 from monitor.site import Setup, Site, SiteOutput
@@ -34,11 +34,15 @@ def partition_of(source: str, partitions: int) -> int:
 
 
 class Pipeline:
-    """N partitions and one site in one process, for input whose clock its reader tells."""
+    """N partitions and one site in one process, for input whose clock its reader tells.
 
-    def __init__(self, setup: Setup) -> None:
+    `live`: the clock is the stamp of each line, and never goes back; it changes when ticks close, not what
+    they give.
+    """
+
+    def __init__(self, setup: Setup, *, live: bool = False) -> None:
         settings = setup.settings
-        self._rules = TimeRules(settings.tick_ms, settings.lateness_ms, settings.skew_ms)
+        self._rules = TimeRules(settings.tick_ms, settings.lateness_ms, settings.skew_ms, live)
         correct_ms = settings.late_rollup_ms if setup.rollups else 0
         self._partitions = [
             Partition(number, setup.catalog, self._rules, correct_ms) for number in range(setup.partitions)
@@ -56,13 +60,16 @@ class Pipeline:
         """Take a line at the reader's clock. Return why it is a dead letter, if it is one."""
         if isinstance(header, Rejection):
             return header
+        if header.kind == MARK:
+            return None
         partition = self._owners.get(header.source) or self._own(header.source)
         placed = place(header, clock, self._rules)
         if isinstance(placed, Rejection):
             arrival = clock if header.received is None else min(header.received, clock)
-            partition.reject(header.kind, header.source, arrival)
+            stamped = header.received is not None
+            partition.reject(header.kind, header.source, arrival, stamped=stamped)
             return placed
-        return partition.accept(line, placed, self._closed)
+        return partition.accept(line, placed, self._closed, self._rules.settled_by(clock))
 
     def _own(self, source: str) -> Partition:
         partition = self._partitions[partition_of(source, len(self._partitions))]
@@ -72,8 +79,7 @@ class Pipeline:
     @property
     def closes_at(self) -> int:
         """The clock at which the next tick closes; `advance` does nothing before it."""
-        rules = self._rules
-        return self._closed + rules.tick_ms + rules.lateness_ms + rules.skew_ms
+        return self._closed + self._rules.tick_ms + self._rules.patience_ms
 
     def advance(self, clock: int) -> Iterator[SiteOutput]:
         """Close every tick that the clock has closed and in which something is due."""

@@ -260,8 +260,10 @@ class Site:
         self._absence = Absence.from_state(self._tick_ms, state["absence"])
         self._standing = Standing.from_state(state["standing"])
         self._correlate.from_state(state["correlate"])
-        if self._charted is not None:
+        if self._charted is not None and state["charted"] is not None:
             self._charted.restore(state["charted"])
+        elif self._charted is not None:
+            self._charted.restore(np.zeros(len(self._table), np.int8))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ class Dsn:
         """Where a replay keeps its snapshots unless told otherwise: beside the store's directory."""
         return None if self.path is None else self.path.with_name(self.path.name + ".state")
 
+    @property
+    def live_dir(self) -> Path | None:
+        """Where a live process keeps its state unless told otherwise: beside the store's directory."""
+        return None if self.path is None else self.path.with_name(self.path.name + ".live")
+
 
 def read_dsn(text: str) -> Dsn:
     """Read the name of a store. Raises UsageError.

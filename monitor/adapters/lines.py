@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import zlib
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -126,6 +127,11 @@ class LinesOut:
         """Make it durable and close."""
         self.sync()
         self._stream.close()
+
+    def drop(self) -> None:
+        """Close it after a failure; what was not synced may be lost."""
+        with suppress(OSError):
+            self._stream.close()
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
-def read_records(path: Path, of: type[Record]) -> Iterator[Record]:
-    """Yield the records of an NDJSON file. Raises UsageError at the first line that is none."""
+def read_records(path: Path, of: type[Record], *, torn: bool = False) -> Iterator[Record]:
+    """Yield the records of an NDJSON file. Raises UsageError at the first line that is none.
+
+    torn: the file is being written, so a last line may be half there.
+    """
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(of)
     for _, number, line in LineFile(path).read():
-        if line.isspace():
+        if line.isspace() or (torn and not line.endswith(b"\n")):
             continue
         try:
             yield decoder.decode(line)
@@ -47,8 +50,8 @@ def dead_letters(path: Path) -> Iterator[DeadLetter]:
     return read_records(path, DeadLetter)
 
 
-def decisions(path: Path) -> list[Decision]:
+def decisions(path: Path, *, torn: bool = False) -> list[Decision]:
     """Return why things paged or did not, in the order in which it was decided."""
     if not path.exists():
         raise UsageError(f"{path}: no decisions there; name the replay's state directory with --state")
-    return list(read_records(path, Decision))
+    return list(read_records(path, Decision, torn=torn))

@@ -12,6 +12,7 @@ from monitor.errors import MonitorError
 
 COMMANDS = {
     "demo": "monitor.cli.demo:demo_command",
+    "run": "monitor.cli.run:run_command",
     "replay": "monitor.cli.replay:replay_command",
     "import": "monitor.cli.import_:import_group",
     "incidents": "monitor.cli.incidents:incidents_group",

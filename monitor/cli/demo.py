@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from monitor.evaluate import FaultRow
     from monitor.runners.demo import Demo, HeatMap
-    from monitor.runners.replay import Report
+    from monitor.runners.recorder import Report
     from monitor.types import Incident
 
 COOL, HOT = 45.0, 95.0

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.sources import reads, which
+from monitor.cli.sources import STATES, Source, reads_incidents
 
 if TYPE_CHECKING:
-    from monitor.correlate.observe import Decision
     from monitor.types import Incident
 
-FROM = reads("incidents")
+FROM = reads_incidents
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
 COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "dim"}
 
 
 @click.group("incidents")
 def incidents_group() -> None:
-    """Incidents: list them, show one, ask why."""
+    """Incidents: list them, show one, ask why; acknowledge, resolve and mark them in a live process."""
 
 
 @incidents_group.command("list")
 @FROM
-@click.option(
-    "--state", type=click.Choice(["open", "acknowledged", "resolved", "merged"]), help="Only these."
-)
+@click.option("--only", type=click.Choice(STATES), help="Only these; as --state with one of these words.")
 @click.option("--paged", is_flag=True, help="Only those that paged.")
 @AS_JSON
-def list_incidents(
-    file: Path | None, store: str | None, state: str | None, *, paged: bool, as_json: bool
-) -> None:
+def list_incidents(source: Source, only: str | None, *, paged: bool, as_json: bool) -> None:
     """List incidents as they stand at the end.
 
     \b
     Example:
       monitor incidents list --from incidents.ndjson --paged
       monitor incidents list --store chdb:///var/lib/fleet
+      monitor incidents list --url http://127.0.0.1:8720 --only open
     """
     from monitor.adapters.records import standing
-    from monitor.cli.sources import transitions
 
     wanted = [
         incident
-        for incident in standing(transitions(file, store))
-        if state in {None, incident.state} and (incident.paged_at is not None or not paged)
+        for incident in standing(source.lines())
+        if only in {None, incident.state} and (incident.paged_at is not None or not paged)
     ]
     if as_json:
         _print_json(wanted)
@@ -60,7 +54,7 @@ def list_incidents(
 @click.argument("incident_id")
 @FROM
 @AS_JSON
-def show_incident(incident_id: str, file: Path | None, store: str | None, *, as_json: bool) -> None:
+def show_incident(incident_id: str, source: Source, *, as_json: bool) -> None:
     """Show one incident: cause, evidence, who is affected, and its history.
 
     INCIDENT_ID may be shortened as long as it is unique.
@@ -69,7 +63,7 @@ def show_incident(incident_id: str, file: Path | None, store: str | None, *, as_
     Example:
       monitor incidents show 4f1c --from incidents.ndjson
     """
-    history = find_incident(file, store, incident_id)
+    history = find_incident(source, incident_id)
     if as_json:
         _print_json(history)
         return
@@ -80,16 +74,9 @@ def show_incident(incident_id: str, file: Path | None, store: str | None, *, as_
 @incidents_group.command("why")
 @click.argument("target")
 @FROM
-@click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="State directory of the replay; by default beside the incidents file.",
-)
 @click.option("--at", metavar="TIME", help="Only up to this time, as 2026-11-24T06:00 (UTC).")
 @AS_JSON
-def why(
-    target: str, file: Path | None, store: str | None, state: Path | None, at: str | None, *, as_json: bool
-) -> None:
+def why(target: str, source: Source, at: str | None, *, as_json: bool) -> None:
     """Say why an incident, or what concerns an entity, did or did not page.
 
     TARGET is the id of an incident (or the beginning of it) or an entity.
@@ -101,20 +88,13 @@ def why(
     """
     import msgspec
 
-    from monitor.cli.sources import transitions
-
     until = None if at is None else _time_of(at)
-    about = [
-        d
-        for d in _decisions(file, store, state)
-        if (d.entity == target or (d.incident and d.incident.startswith(target)))
-        and (until is None or d.ts <= until)
-    ]
+    about = [d for d in source.decisions(target) if until is None or d.ts <= until]
     if as_json:
         for decision in about:
             click.echo(msgspec.json.encode(decision).decode())
         return
-    for line in _reasons(target, transitions(file, store), until):
+    for line in _reasons(target, source.lines(), until):
         click.echo(line)
     for d in about:
         whose = f" [{d.incident[:8]}]" if d.incident else ""
@@ -123,16 +103,40 @@ def why(
         click.echo("nothing was decided about it: it was never part of an incident")
 
 
-def _decisions(file: Path | None, store: str | None, state: Path | None) -> list[Decision]:
-    from monitor.adapters import records
-    from monitor.cli import sources
-    from monitor.runners.build import DECISIONS, default_state
+def _says(action: str, done: str) -> click.Command:
+    """Make the command that says something about an incident to the live process."""
+    mark = click.option(
+        "--as", "mark", type=click.Choice(["actionable", "noise"]), required=True, help="What it was."
+    )
 
-    if which(file, store) == "store":
-        assert store is not None
-        return sources.decisions(store)
-    assert file is not None
-    return records.decisions((state or default_state(file)) / DECISIONS)
+    @click.argument("incident_id")
+    @FROM
+    @click.option("--user", help="Who says so; by default, who you are on this machine.")
+    def say(incident_id: str, source: Source, user: str | None, mark: str = "") -> None:
+        import getpass
+
+        from monitor.errors import UsageError
+
+        if source.live is None:
+            raise UsageError(f"no live process runs there, and only one can {action}; name it with --url")
+        known = source.live.say(incident_id, action, user or getpass.getuser(), mark)
+        click.echo(f"{known}: {done}; it counts when the tick closes, in less than a minute")
+
+    say.__doc__ = f"""{action.capitalize()} an incident, in the live process.
+
+    It becomes a frame of the kind `command`, journalled and replayed like the rest. The token is read from
+    MONITOR_TOKEN, or from the state directory of the process.
+
+    \b
+    Example:
+      monitor incidents {action} 4f1c --state state{" --as noise" if action == "mark" else ""}
+    """
+    return incidents_group.command(action)(mark(say) if action == "mark" else say)
+
+
+ACK = _says("ack", "acknowledged")
+RESOLVE = _says("resolve", "resolved")
+MARK = _says("mark", "marked")
 
 
 def _time_of(text: str) -> int:
@@ -159,13 +163,11 @@ def _reasons(target: str, lines: list[Incident], until: int | None) -> list[str]
     ]
 
 
-def find_incident(file: Path | None, store: str | None, incident_id: str) -> list[Incident]:
+def find_incident(source: Source, incident_id: str) -> list[Incident]:
     """Return the lines of one incident, by its id or the beginning of it."""
-    from monitor.cli.sources import transitions
     from monitor.errors import WorkError
 
-    where = file or store
-    lines = [i for i in transitions(file, store) if i.id.startswith(incident_id)]
+    where, lines = source.where, source.history(incident_id)
     ids = sorted({incident.id for incident in lines})
     if not ids:
         raise WorkError(

@@ -1,7 +1,9 @@
-"""Where commands read records from: the files of a replay, or a store."""
+"""Where commands read records from: the files of a replay, a store, or a live process."""
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitor.adapters.liveclient import LiveClient
     from monitor.correlate.observe import Decision
     from monitor.types import DeadLetter, Incident
 
@@ -24,6 +27,122 @@ def reads(what: str) -> Callable[[Any], Any]:
     )
     store = click.option("--store", metavar="DSN", help="A store, as chdb:///directory.")
     return lambda command: file(store(command))
+
+
+STATES = ("open", "acknowledged", "resolved", "merged")
+NAME_ONE = "name where to read: either --from FILE or --store DSN, or the --url or --state of a live process"
+
+
+def reads_incidents(command: Any) -> Any:
+    """Give a command its sources of incidents, as one argument `source`."""
+    url = click.option("--url", help="A live process, as http://127.0.0.1:8720; by default MONITOR_URL.")
+    state = click.option(
+        "--state",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="State directory of a live process, or of the replay where its decisions are.",
+    )
+
+    @functools.wraps(command)
+    def with_source(
+        *arguments: Any,
+        file: Path | None,
+        store: str | None,
+        url: str | None,
+        state: Path | None,
+        **more: Any,
+    ) -> Any:
+        if "only" in more and str(state) in STATES:  # `--state open` says which, not where
+            more["only"], state = str(state), None
+        return command(*arguments, source=Source.find(file, store, url, state), **more)
+
+    return reads("incidents")(url(state(with_source)))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where incidents are read: a live process where `live` is set, else a file or a store."""
+
+    file: Path | None = None
+    store: str | None = None
+    state: Path | None = None
+    live: LiveClient | None = None
+
+    @classmethod
+    def find(cls, file: Path | None, store: str | None, url: str | None, state: Path | None) -> Source:
+        """Return what the options name; the live process of a store or state directory, where one runs.
+
+        Raises UsageError where they name nothing, or two things.
+        """
+        import os
+
+        from monitor.adapters.livefiles import URL_FROM, address_of
+        from monitor.errors import UsageError
+
+        place = _place_of(store, state)
+        named = [file is not None, store is not None, url is not None]
+        if sum(named) > 1:
+            raise UsageError(NAME_ONE)
+        if url is None and file is None and place is not None:
+            url = address_of(place)
+        if url is None and not any(named) and state is None:
+            url = os.environ.get(URL_FROM)
+        if url:
+            return cls(live=_client(url, place))
+        if not any(named) and state is not None and (state / "incidents.ndjson").exists():
+            return cls(state / "incidents.ndjson", None, state)
+        if not any(named):
+            raise UsageError(NAME_ONE)
+        return cls(file, store, state)
+
+    @property
+    def where(self) -> str:
+        """What errors call it."""
+        return self.live.url if self.live else str(self.file or self.store)
+
+    def lines(self) -> list[Incident]:
+        """Return every transition, in order; of a live process, how incidents stand."""
+        return self.live.standing() if self.live else transitions(self.file, self.store)
+
+    def history(self, incident: str) -> list[Incident]:
+        """Return the transitions of incidents whose id begins so."""
+        if self.live:
+            return self.live.history(incident)
+        return [line for line in self.lines() if line.id.startswith(incident)]
+
+    def decisions(self, target: str) -> list[Decision]:
+        """Return why what concerns an incident or entity did or did not page."""
+        if self.live:
+            return self.live.decisions(target)
+        return [
+            d
+            for d in self._all_decisions()
+            if d.entity == target or (d.incident and d.incident.startswith(target))
+        ]
+
+    def _all_decisions(self) -> list[Decision]:
+        from monitor.adapters import records
+        from monitor.runners.build import DECISIONS, default_state
+
+        if self.store is not None:
+            return decisions(self.store)
+        assert self.file is not None
+        return records.decisions((self.state or default_state(self.file)) / DECISIONS)
+
+
+def _place_of(store: str | None, state: Path | None) -> Path | None:
+    """Return the state directory that a live process of this store would have."""
+    from monitor.adapters.dsn import read_dsn
+
+    return state if state is not None or store is None else read_dsn(store).live_dir
+
+
+def _client(url: str, state: Path | None) -> LiveClient:
+    import os
+
+    from monitor.adapters.liveclient import LiveClient
+    from monitor.adapters.livefiles import read_token
+
+    return LiveClient(url, read_token(state, os.environ))
 
 
 def transitions(file: Path | None, store: str | None) -> list[Incident]:

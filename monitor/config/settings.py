@@ -54,6 +54,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         resolve_after_ms: an incident is resolved when nothing of it was anomalous or silent for this long.
         episode_gap_ms: the same cause within this time of its resolution is the next episode.
 
+    Live process
+        journal_segment_bytes: a segment of the journal is closed at this size.
+        journal_keep_ms: a segment is kept this long after it was last written, whether needed or not.
+        backlog_bytes: frames on disk that are not worked on yet; with more, clients are told to wait.
+        body_bytes: the most that one request may send ...
+        unpacked_bytes: ... and the most that it may hold, unpacked.
+        connections: open connections at a time.
+        client_timeout_ms: how long a client may take to send a request.
+
     Pages
         notify: channels, routes and delivery; `config/notify.py` says what is in it.
     """
@@ -89,6 +98,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow_change_lookback_ms: int = 14 * DAY
     resolve_after_ms: int = 10 * MINUTE
     episode_gap_ms: int = DAY
+
+    journal_segment_bytes: int = 64 << 20
+    journal_keep_ms: int = 6 * HOUR
+    backlog_bytes: int = 256 << 20
+    body_bytes: int = 8 << 20
+    unpacked_bytes: int = 32 << 20
+    connections: int = 512
+    client_timeout_ms: int = 20 * SECOND
 
     notify: NotifySettings = NotifySettings()
 
@@ -126,6 +143,11 @@ _LEAST: dict[str, float] = {
     "clear_nats": 0,
     "chart_run": 2,
     "page_wait_ticks": 0,
+    "journal_segment_bytes": 1 << 16,
+    "journal_keep_ms": 0,
+    "backlog_bytes": 1 << 20,
+    "body_bytes": 1 << 10,
+    "client_timeout_ms": 100,
 }
 
 # The first of each pair may not be less than the second.
@@ -139,6 +161,7 @@ _AT_LEAST = (
     ("raise_nats", "clear_nats"),
     ("slow_change_lookback_ms", "change_lookback_ms"),
     ("episode_gap_ms", "resolve_after_ms"),
+    ("unpacked_bytes", "body_bytes"),
 )
 
 

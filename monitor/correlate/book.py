@@ -60,7 +60,8 @@ class CaseBook:
 
     def _needed(self, case: Case) -> int:
         """Return how long nothing of an incident must stand until it is over, ms."""
-        return min(self._quiet_ms * 2 ** (case.episode - 1), max(_LONGEST_QUIET_MS, self._quiet_ms))
+        longer: int = self._quiet_ms * 2 ** (case.episode - 1)
+        return min(longer, max(_LONGEST_QUIET_MS, self._quiet_ms))
 
     def standing(self) -> dict[tuple[str, str], Stood]:
         """Return the times of the cause of each open incident, by entity and fault name."""
@@ -218,19 +219,38 @@ class CaseBook:
         found += [d for c in self._closed.values() if target in (c.id, c.entity) for d in c.decisions]
         return tuple(sorted(set(found)))
 
-    def obey(self, commands: Iterable[Command], now: int) -> list[Incident]:
-        """Do what people said, and return the transitions of it. What names no open incident does nothing."""
+    def obey(self, commands: Iterable[Command], now: int) -> CorrelateResult:
+        """Do what people said, and return what it changed.
+
+        What names no open incident does nothing, but a mark may name one that was resolved of late.
+        """
         lines: list[Incident] = []
+        marks: list[Decision] = []
         for command in sorted(commands):
             if command.action == "silence":
                 until = dict(command.arguments).get("until", "")
                 self._mutes[command.target] = int(until) if until.isdigit() else now
                 continue
+            if command.action == "mark":
+                marks += self._mark(command, now)
+                continue
             case = next((c for c in self._open if c.id == command.target and not c.closed_by), None)
             word = _do(case, command, now) if case is not None else ""
             if case is not None and word:
                 lines.append(life.record(case, now, word))
-        return lines
+        return CorrelateResult(tuple(lines), tuple(marks))
+
+    def _mark(self, command: Command, now: int) -> list[Decision]:
+        """Keep what a person called an incident."""
+        case = next((c for c in self._open if c.id == command.target), None)
+        known = case or self._closed.get(command.target)
+        if known is None:
+            return []
+        mark = dict(command.arguments).get("as", "")
+        if case is not None:
+            case.mark = mark
+        said = f"{mark}, says {command.user}"
+        return [Decision(now, command.target, known.entity, PageReason.MARKED, said)]
 
     def to_state(self) -> dict[str, Any]:
         """Return the incidents as primitives."""
@@ -287,12 +307,10 @@ def _places(graph: Graph, cause: int) -> list[str]:
 
 def _do(case: Case, command: Command, now: int) -> str:
     """Do what a person said about an incident; return the transition, "" for none."""
-    if command.action == "ack":
+    if command.action == "ack" and case.state != "acknowledged":
         case.state = "acknowledged"
         return "acknowledged"
     if command.action == "resolve":
         case.state, case.resolved_at, case.closed_by = "resolved", now, command.user
         return "resolved"
-    if command.action == "mark":
-        case.mark = dict(command.arguments).get("as", "")
     return ""

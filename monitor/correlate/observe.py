@@ -51,6 +51,7 @@ class PageReason(StrEnum):
     MUTED = "silenced_by_a_person"
     CLOSED = "resolved_by_a_person"
     UNSURE = "ticket_with_an_unclear_cause"
+    MARKED = "marked_by_a_person"
     NO_CAUSE = "too_weak_for_any_cause"
     EXPLAINED = "explained_without_a_fault"
 

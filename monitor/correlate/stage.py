@@ -86,11 +86,12 @@ class CorrelateStage:
             self._nulls.count(observation, cells, np.empty(0, np.int64))
             self._loose = ()
             self._cases.forget(observation.end)
-            return CorrelateResult(tuple(told))
+            return told
         read = Read(observation.end, _signature(cells), self._read.loose)
-        if self._read.covers(read) and not (observation.changes or told) and self._cases.settled(read.end):
+        quiet = not (observation.changes or told.incidents)
+        if quiet and self._read.covers(read) and self._cases.settled(read.end):
             self._nulls.count(observation, cells, np.array(read.loose, np.int64))
-            return CorrelateResult(tuple(told))
+            return told
         rates = self._nulls.rates()
         evidence = weigh(cells, self._over(graph), self._faults, observation, rates)
         footprints = Footprints(evidence)
@@ -102,7 +103,9 @@ class CorrelateStage:
         self._read = msgspec.structs.replace(read, loose=tuple(reading.loose.tolist()))
         words = Words(footprints, found, self._faults, self._changes, self._lookback_ms)
         result = self._cases.update(reading, evidence, words, self._changes)
-        return CorrelateResult((*told, *result.incidents), result.decisions, result.wake_at)
+        return CorrelateResult(
+            (*told.incidents, *result.incidents), (*told.decisions, *result.decisions), result.wake_at
+        )
 
     def why(self, target: str) -> tuple[Decision, ...]:
         """Return why an incident or those of an entity paged or did not; and signals without a cause."""

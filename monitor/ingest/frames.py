@@ -27,8 +27,12 @@ ITEM_KINDS = {
     "business": "business",
     "change": "",
     "command": "",
+    "mark": "",
 }
 """Frame kind -> kind of its items."""
+
+MARK = "mark"
+"""A frame that says only what time it is: a live reader writes them into its journal while nothing comes."""
 
 NotFinite = Literal["NaN", "Infinity", "-Infinity"]
 

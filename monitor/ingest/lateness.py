@@ -25,6 +25,7 @@ SPREAD = 10 * MINUTE
 
 class _Count(msgspec.Struct):
     newest: int = 0
+    since: int = 0  # frames in time count from this tick on
     off: bool = False
     late: dict[int, list[int]] = {}  # period -> [frames, first arrival, last arrival, sum of delays]
     in_time: dict[int, int] = {}
@@ -36,9 +37,9 @@ class LateSources:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], _Count] = {}
 
-    def late(self, kind: str, source: str, ts: int, arrival: int) -> None:
-        """Take a late frame that arrived at `arrival`."""
-        count = self._counts.setdefault((kind, source), _Count())
+    def late(self, kind: str, source: str, ts: int, arrival: int, *, stamped: bool = False) -> None:
+        """Take a late frame that arrived at `arrival`, which is its stamp or the reader's clock."""
+        count = self._counts.setdefault((kind, source), _Count(since=arrival if stamped else 0))
         if ts <= count.newest:
             return
         count.newest = ts
@@ -47,10 +48,10 @@ class LateSources:
         tally[1], tally[2] = min(tally[1], arrival), max(tally[2], arrival)
         tally[3] += arrival - ts
 
-    def in_time(self, kind: str, source: str, ts: int) -> None:
-        """Take a frame in time of a source that was late before; others cost nothing."""
+    def in_time(self, kind: str, source: str, ts: int, end: int) -> None:
+        """Take a frame in time, of the tick `end`, of a source that was late before; others cost nothing."""
         count = self._counts.get((kind, source))
-        if count is not None:
+        if count is not None and end >= count.since:
             period = _period(ts)
             count.in_time[period] = count.in_time.get(period, 0) + 1
 

@@ -26,6 +26,7 @@ class HeldFrame(msgspec.Struct, gc=False):
     value: Any
     changes: tuple[Change, ...] = ()
     commands: tuple[Command, ...] = ()
+    lead_ms: int | None = None  # how far its ts is ahead of its stamp; None without one
 
 
 def _same(one: HeldFrame, other: HeldFrame) -> bool:

@@ -50,7 +50,7 @@ class Partition:
         self._hygiene = Hygiene(catalog.sentinels)
         self._cells = CellReader(self._book, self._hygiene)
         self._open = OpenTicks()
-        self._presence = Presence(rules.tick_ms)
+        self._presence = Presence(rules.tick_ms, rules.lateness_ms + rules.skew_ms + 2 * rules.tick_ms)
         self._late = LateSources()
         self._seen = SeenFrames()
         self._corrections = _corrections(rules, correct_ms)
@@ -59,39 +59,53 @@ class Partition:
         self._announced = 0
         self.quality: Counter[Quality] = Counter()
 
-    def accept(self, line: bytes, placed: Placed, closed: int) -> Rejection | None:
-        """Take a line; `closed` is the end of the last closed tick. Return why it is a dead letter, if so."""
+    def accept(self, line: bytes, placed: Placed, closed: int, settled: int) -> Rejection | None:
+        """Take a line. Return why it is a dead letter, if so.
+
+        closed: the end of the last closed tick. settled: up to where what ticks taught may be used, so that
+        how far they happen to be closed changes nothing.
+        """
         body = read_body(line)
         if isinstance(body, Rejection):
             return body
         end = tick_end(body.ts, self._rules.tick_ms)
-        slow = is_slow(body, self._presence.rhythm_of(body.kind, body.source))
+        slow = is_slow(body, self._presence.rhythm_of(body.kind, body.source, settled))
         if placed.timing is Timing.LATE and not slow:
             self._accept_late(body, placed, line, closed)
             return None
-        self._presence.note_lead(body.kind, body.source, body.ts - placed.arrival)
         held, sentinels = self._hold(body, line)
+        if placed.stamped:
+            held.lead_ms = body.ts - placed.arrival
+        else:
+            self._presence.note_lead(body.kind, body.source, body.ts - placed.arrival)
         self.quality[Quality.SENTINEL] += sentinels
         if slow and self._seen.is_repeat(body.kind, body.source, body.ts, held):
             self.quality[Quality.DUPLICATE] += 1
             return None
-        if end <= closed:
+        if end <= closed or (placed.stamped and placed.timing is Timing.LATE):
             end = max(tick_end(placed.arrival, self._rules.tick_ms), closed + self._rules.tick_ms)
         odd = self._open.put(end, (body.kind, body.source, body.ts), held)
         if odd is not None:
             self.quality[odd] += 1
         return None
 
-    def reject(self, kind: str, source: str, arrival: int) -> None:
+    def reject(self, kind: str, source: str, arrival: int, *, stamped: bool) -> None:
         """Take note that a source lives although its frame came out of time."""
-        self._presence.sign_of_life(kind, source, arrival)
+        self._sign_of_life(kind, source, arrival, stamped=stamped)
+
+    def _sign_of_life(self, kind: str, source: str, arrival: int, *, stamped: bool) -> None:
+        """Note a sign of life: in the tick that holds its stamp, or at once at a clock only about right."""
+        if stamped:
+            self._presence.sign_in_tick(kind, source, arrival)
+        else:
+            self._presence.sign_of_life(kind, source, arrival)
 
     def _accept_late(self, body: Body, placed: Placed, line: bytes, closed: int) -> None:
         self.quality[Quality.LATE] += 1
         arrival = placed.arrival
-        self._late.late(body.kind, body.source, body.ts, arrival)
+        self._late.late(body.kind, body.source, body.ts, arrival, stamped=placed.stamped)
         slack = 0 if placed.stamped else 2 * self._rules.lateness_ms  # a reader's clock is only about right
-        self._presence.sign_of_life(body.kind, body.source, arrival + slack)
+        self._sign_of_life(body.kind, body.source, arrival + slack, stamped=placed.stamped)
         if self._corrections is not None:
             held, _ = self._hold(body, line)
             self._corrections.put((body.kind, body.source, body.ts), held, arrival, closed)
@@ -119,11 +133,11 @@ class Partition:
     def close(self, end: int, *, judge: bool) -> TickPart:
         """Close a tick. `judge` is false behind the end of a recording, where silence means nothing."""
         frames = self._open.take(end)
-        who = self._presence.hear(end, [key for key, _ in frames])
+        who = self._presence.hear(end, [key for key, _ in frames], [frame.lead_ms for _, frame in frames])
         series, ts, value = self._columns(frames, who)
         silences = self._presence.judge(end) if judge else []
         for (kind, source, frame_ts), _ in frames:
-            self._late.in_time(kind, source, frame_ts)
+            self._late.in_time(kind, source, frame_ts, end)
         if self._corrections is not None:
             self._corrections.in_time(end, (key for key, _ in frames))
         new, series = self._announce(series)
@@ -146,6 +160,7 @@ class Partition:
         """Return the state by source, so that it can be dealt out to another number of partitions."""
         return {
             "presence": self._presence.to_state(),
+            "signs": self._presence.signs(),
             "heard": self._presence.heard,
             "series": self._series_state(),
             "late": self._late.to_state(),
@@ -176,9 +191,12 @@ class Partition:
         for source in state["series"]:
             if mine(source["key"][1]):
                 self._restore_series(source)
+        for kind, source_id, stamps in state["signs"]:
+            for ts in stamps if mine(source_id) else ():
+                self._presence.sign_in_tick(kind, source_id, ts)
         self._late.restore(state["late"], mine)
         self._seen.restore(state["seen"], mine)
-        if self._corrections is not None:
+        if self._corrections is not None and state["corrections"] is not None:
             self._corrections.restore(state["corrections"], mine)
         for end, kind, source_id, ts, frame in state["open"]:
             if mine(source_id):

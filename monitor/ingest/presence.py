@@ -24,23 +24,31 @@ LEAD_GAIN = 0.1
 
 
 class Presence:
-    """Rhythms and silences of the sources of a partition, and of their items."""
+    """Rhythms and silences of the sources of a partition, and of their items.
 
-    def __init__(self, tick_ms: int) -> None:
-        self.tick_ms = tick_ms
+    unsettled_ms: how long after the end of a tick somebody may ask for what was known before it.
+    """
+
+    def __init__(self, tick_ms: int, unsettled_ms: int) -> None:
+        self.tick_ms, self._unsettled_ms = tick_ms, unsettled_ms
         self.rhythms = Rhythms(tick_ms)
         self.numbers: dict[tuple[str, str], int] = {}
         self.keys: list[tuple[str, str]] = []
         self.heard = 0
         self._lead: dict[tuple[str, str], float] = {}
+        self._signs: dict[tuple[str, str], list[int]] = {}  # stamps of signs of life whose tick is open
+        self._before: dict[tuple[str, str], list[tuple[int, int]]] = {}  # (tick, rhythm until then), lately
         self._back: list[Silence] = []
         self.items: list[tuple[str, str]] = []  # (kind, entity), by the numbers of the series book
         self.item_rhythms = Rhythms(tick_ms)
         self.item_owner: Ints = np.empty(0, np.int64)
         self.item_silent: Bools = np.empty(0, np.bool_)
 
-    def rhythm_of(self, kind: str, source: str) -> int:
-        """Return the learnt rhythm of a source in milliseconds, 0 while it is not learnt."""
+    def rhythm_of(self, kind: str, source: str, settled: int) -> int:
+        """Return the rhythm of a source in ms as the ticks up to `settled` taught it; 0: not learnt."""
+        for end, rhythm in self._before.get((kind, source), ()):
+            if end > settled:
+                return rhythm
         number = self.numbers.get((kind, source), NOBODY)
         return 0 if number == NOBODY else int(self.rhythms.rhythm[number])
 
@@ -56,21 +64,49 @@ class Presence:
         if number != NOBODY:
             self.rhythms.alive[number] = max(ts, int(self.rhythms.alive[number]))
 
+    def sign_in_tick(self, kind: str, source: str, ts: int) -> None:
+        """Note a sign of life that counts from the tick on that holds its stamp."""
+        self._signs.setdefault((kind, source), []).append(ts)
+
+    def _take_signs(self, end: int) -> None:
+        for key in [key for key, stamps in self._signs.items() if min(stamps) <= end]:
+            stamps = self._signs.pop(key)
+            self.sign_of_life(*key, max(ts for ts in stamps if ts <= end))
+            if later := [ts for ts in stamps if ts > end]:
+                self._signs[key] = later
+
     def note_lead(self, kind: str, source: str, lead_ms: int) -> None:
         """Learn how far a source's clock is ahead of the time at which its frames are taken in."""
         known = self._lead.get((kind, source), 0.0)
         self._lead[kind, source] = known + LEAD_GAIN * (lead_ms - known)
 
-    def hear(self, end: int, keys: list[FrameKey]) -> Ints:
-        """Take the frames of a closing tick, in canonical order; return the numbers of their sources."""
+    def hear(self, end: int, keys: list[FrameKey], leads: list[int | None]) -> Ints:
+        """Take the frames of a closing tick, in canonical order; return the numbers of their sources.
+
+        leads: how far each stamped frame was ahead of its stamp.
+        """
         who = np.array([self._meet(kind, source) for kind, source, _ in keys], np.int64)
         ts = np.array([key[2] for key in keys], np.int64)
         self._note_back(end, who, ts)
+        before = self.rhythms.rhythm[who]
         for first in rounds(who):
             self.rhythms.hear(who[first], ts[first])
+        self._note_rhythms(end, who, before)
+        self._take_signs(end)
+        for (kind, source, _), lead_ms in zip(keys, leads, strict=True):
+            if lead_ms is not None:
+                self.note_lead(kind, source, lead_ms)
         lead = [max(0.0, self._lead.get((kind, source), 0.0)) for kind, source, _ in keys]
         self.heard = max(self.heard, int((ts - np.array(lead, np.float64)).max(initial=0)))
         return who
+
+    def _note_rhythms(self, end: int, who: Ints, before: Ints) -> None:
+        """Remember what rhythms were before they changed for as long as a change is not settled."""
+        for key in [key for key, told in self._before.items() if end - told[-1][0] > self._unsettled_ms]:
+            del self._before[key]
+        changed = self.rhythms.rhythm[who] != before
+        for number, rhythm in sorted({*zip(who[changed].tolist(), before[changed].tolist(), strict=True)}):
+            self._before.setdefault(self.keys[number], []).append((end, rhythm))
 
     def see(self, items: Ints, owners: Ints, ts: Ints, book: SeriesBook) -> None:
         """Take the items that were measured in a closing tick; the last of several entries of one counts."""
@@ -154,17 +190,24 @@ class Presence:
         return {
             "key": list(key),
             "lead": self._lead.get(key, 0.0),
+            "before": self._before.get(key, []),
             "rhythm": self.rhythms.rows(np.array([number])),
             "items": [self.items[item][1] for item in items.tolist()],
             "item_rhythms": self.item_rhythms.rows(items),
             "item_silent": self.item_silent[items],
         }
 
+    def signs(self) -> list[list[Any]]:
+        """Return the signs of life that do not count yet, by source, in order."""
+        return [[kind, source, stamps] for (kind, source), stamps in sorted(self._signs.items())]
+
     def restore(self, state: dict[str, Any], book: SeriesBook) -> None:
         """Take back one source of what `to_state` gave."""
         kind, source = state["key"]
         number = self._meet(kind, source)
         self._lead[kind, source] = state["lead"]
+        if state["before"]:
+            self._before[kind, source] = [(end, rhythm) for end, rhythm in state["before"]]
         self.rhythms.set_rows(np.array([number]), state["rhythm"])
         items = np.array([book.meet_entity(kind, entity) for entity in state["items"]], np.int64)
         self.items = book.entity_keys

@@ -19,18 +19,30 @@ class Timing(IntEnum):
 
 
 class TimeRules(msgspec.Struct, frozen=True):
-    """The three durations that place frames in time, in milliseconds."""
+    """The durations that place frames in time, in milliseconds.
+
+    `live`: the reader's clock is its own stamps, which never go back, so a tick need not wait for the skew.
+    """
 
     tick_ms: int
     lateness_ms: int
     skew_ms: int
+    live: bool = False
+
+    @property
+    def patience_ms(self) -> int:
+        """How far the clock must have passed the end of a tick for it to close.
+
+        Live, a frame received a whole lateness after its tick's end still counts, hence the 1 ms.
+        """
+        return self.lateness_ms + (1 if self.live else self.skew_ms)
 
     def closed_by(self, clock: int) -> int:
-        """Return the end of the last tick that a recording's clock has closed.
+        """Return the end of the last tick that the reader's clock has closed."""
+        return (clock - self.patience_ms) // self.tick_ms * self.tick_ms
 
-        A mark is set once a tick; a tick closes when the mark has passed its end by the lateness and,
-        in recordings, by the skew.
-        """
+    def settled_by(self, clock: int) -> int:
+        """Return the end of the last tick that is closed at this clock live and in a replay alike."""
         return (clock - self.lateness_ms - self.skew_ms) // self.tick_ms * self.tick_ms
 
 

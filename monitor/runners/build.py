@@ -12,7 +12,8 @@ from monitor.adapters.statedir import StateDir, identity
 from monitor.errors import UsageError
 from monitor.ingest.rollups import window_ms
 from monitor.pipeline import Pipeline
-from monitor.runners.replay import Outputs, Replay
+from monitor.runners.recorder import Outputs
+from monitor.runners.replay import Replay
 from monitor.runners.storing import Identity, Stored
 from monitor.site import Setup
 from monitor.topology import Topology

@@ -57,6 +57,8 @@ class Delivery:
         self._stopping = False
         self._threads: list[threading.Thread] = []
         self._forgot_at = 0
+        self.problem = ""
+        """Why nothing can be delivered now, "" where it can."""
 
     def start(self) -> None:
         """Begin to send."""
@@ -126,9 +128,11 @@ class Delivery:
             try:
                 wait = self.deliver_due(channel)
                 self._forget()
+                self.problem = ""
             except WorkError as error:
                 LOG.error("channel=%s %s", channel, error)  # noqa: TRY400 - the trace says nothing more
                 wait = int(AFTER_ERROR_S * 1000)
+                self.problem = str(error)
             if wait != 0:
                 with self._changed:
                     if not self._stopping:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.evaluate import Report as Score
-    from monitor.runners.replay import Report
+    from monitor.runners.recorder import Report
     from monitor.types import Floats, Incident
 
 MAP_COLUMNS = 64

@@ -3,57 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from monitor.adapters.lines import LinesOut
 from monitor.adapters.recording import Line, Recording
-from monitor.types import DeadLetter
+from monitor.runners.recorder import Outputs, Recorder, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from monitor.adapters.statedir import StateDir
-    from monitor.adapters.storewriter import StoreWriter
-    from monitor.ingest.frames import Rejection
     from monitor.pipeline import Pipeline
     from monitor.runners.storing import Stored
     from monitor.site import SiteOutput
 
 SNAPSHOT_SHARE = 0.1
 """At most this share of the time goes into snapshots."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """Where the records of a replay go; None is nowhere."""
-
-    incidents: Path | None = None
-    anomalies: Path | None = None
-    dead: Path | None = None
-    decisions: Path | None = None
-
-    def asked(self) -> dict[str, Path]:
-        """Return the files that were asked for, by name."""
-        files = {name: getattr(self, name) for name in self.__slots__}
-        return {name: path for name, path in files.items() if path is not None}
-
-
-@dataclass(slots=True)
-class Report:
-    """What a replay did."""
-
-    lines: int = 0
-    samples: int = 0
-    ticks: int = 0
-    anomalies: int = 0
-    dead: Counter[str] = field(default_factory=Counter)
-    quality: dict[str, int] = field(default_factory=dict)
-    clock: int = 0
-    seconds: float = 0.0
-    resumed: bool = False
 
 
 class Replay:
@@ -75,24 +40,17 @@ class Replay:
         self._state = state
         self._settle_ticks = settle_ticks
         kept = state.load() if state is not None else None
-        if kept is not None and not (
-            _are_there(outputs, kept["lengths"]) and (not stored or stored.holds(kept))
-        ):
+        if kept is not None and not (outputs.hold(kept["lengths"]) and (not stored or stored.holds(kept))):
             kept = None
         self.report = Report(resumed=kept is not None)
         self._recording = Recording(files, kept["recording"] if kept else None)
         if kept:
             self._recording.clock = kept["clock"]
             pipeline.restore(kept["pipeline"])
-            self._restore_report(kept["report"])
-        lengths = kept["lengths"] if kept else {}
-        self._outputs = {name: LinesOut(path, lengths.get(name, 0)) for name, path in outputs.asked().items()}
+            self.report.restore(kept["report"])
         self._stored = stored
-        self._writer: StoreWriter | None = stored.begin(kept) if stored else None
-
-    def _restore_report(self, kept: dict[str, Any]) -> None:
-        for name, value in kept.items():
-            setattr(self.report, name, Counter(value) if name == "dead" else value)
+        writer = stored.begin(kept["store"] if kept else None) if stored else None
+        self._recorder = Recorder(outputs, kept["lengths"] if kept else {}, writer, self.report)
 
     def run(self, batch_frames: int, watch: Callable[[float, Report], None]) -> Report:
         """Read to the end. `watch` is told the share that is done, once a batch."""
@@ -107,7 +65,7 @@ class Replay:
         cost, ticks = 0.0, self.report.ticks
         for batch in self._recording.batches(batch_frames):
             self._feed(batch)
-            self._keep_late()
+            self._recorder.late(self._pipeline.take_late())
             self.report.lines += len(batch)
             watch(self._recording.progress, self.report)
             now = time.monotonic()
@@ -126,11 +84,11 @@ class Replay:
                 closes_at = self._pipeline.closes_at
             rejection = accept(line.data, line.header, clock)
             if rejection is not None:
-                self._note(line, rejection)
+                where: dict[str, str | int] = {"file": line.file, "line": line.number}
+                self._recorder.dead(where, line.data, getattr(line.header, "received", None), rejection)
 
     def _finish(self, began: float) -> Report:
-        for output in self._outputs.values():
-            output.close()
+        self._recorder.close()
         if self._stored is not None:
             done = (self.report.lines, self.report.samples, self._recording.clock)
             self._stored.finish(self._pipeline, done)
@@ -143,55 +101,18 @@ class Replay:
 
     def _write(self, closed: Iterable[SiteOutput]) -> None:
         for output in closed:
-            self.report.ticks += 1
-            self.report.samples += output.samples
-            self.report.anomalies += len(output.anomalies)
-            if self._writer is not None:
-                self._writer.tick(output)
-            for name in ("anomalies", "incidents", "decisions"):
-                if name in self._outputs:
-                    self._outputs[name].write(getattr(output, name))
-
-    def _keep_late(self) -> None:
-        if self._writer is not None:
-            for late in self._pipeline.take_late():
-                self._writer.late(late)
-
-    def _note(self, line: Line, rejection: Rejection) -> None:
-        self.report.dead[str(rejection.reason)] += 1
-        if "dead" not in self._outputs and self._writer is None:
-            return
-        received = getattr(line.header, "received", None)
-        place: dict[str, str | int] = {"file": line.file, "line": line.number}
-        frame = line.data.decode("utf-8", "backslashreplace")
-        letter = DeadLetter(place, str(rejection.reason), rejection.detail, received, frame)
-        if "dead" in self._outputs:
-            self._outputs["dead"].write([letter])
-        if self._writer is not None:
-            self._writer.dead(letter)
+            self._recorder.tick(output)
 
     def _save(self) -> None:
         if self._state is None:
             return
-        lengths = {name: output.sync() for name, output in self._outputs.items()}
-        report = {
-            name: getattr(self.report, name) for name in ("lines", "samples", "ticks", "anomalies", "dead")
-        }
         self._state.save(
             {
-                "lengths": lengths,
+                "lengths": self._recorder.sync(),
                 "clock": self._recording.clock,
                 "recording": self._recording.to_state(),
                 "pipeline": self._pipeline.to_state(),
-                "report": report,
+                "report": self.report.counts(),
                 "store": None if self._stored is None else self._stored.sync(),
             }
         )
-
-
-def _are_there(outputs: Outputs, lengths: dict[str, int]) -> bool:
-    """Whether the outputs still hold what a snapshot counts on, and no other was asked for."""
-    asked = outputs.asked()
-    return asked.keys() == lengths.keys() and all(
-        path.exists() and path.stat().st_size >= lengths[name] for name, path in asked.items()
-    )

@@ -54,8 +54,8 @@ class Stored:
         return bool(kept.get("store") and kept["store"]["token"] == self._store.token)
 
     def begin(self, kept: dict[str, Any] | None) -> StoreWriter:
-        """Start the writer, from a snapshot's state or anew."""
-        self.writer = StoreWriter(self._store, self._what.window_ms, kept["store"] if kept else None)
+        """Start the writer, from what `sync` gave or anew."""
+        self.writer = StoreWriter(self._store, self._what.window_ms, kept)
         self.writer.topology(self._what.topology)
         self.writer.replay(self._what.name, BEGUN, self._what.files, (0, 0, 0))
         return self.writer

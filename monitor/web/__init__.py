@@ -1,1 +1,1 @@
-"""HTTP of the live process. The room opens with it."""
+"""The web side of the live process: frames in, incidents, health and metrics out."""

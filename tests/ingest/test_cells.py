@@ -38,7 +38,7 @@ def parts_of(seed: int) -> list[Any]:
     """What a partition says of three ticks, and the quality that it counted."""
     partition = Partition(0, CATALOG, TimeRules(TICK, 30_000, 300_000))
     for line in frames(seed):
-        assert not isinstance(partition.accept(line, Placed(Timing.IN_TIME, T0, True), 0), Rejection)
+        assert not isinstance(partition.accept(line, Placed(Timing.IN_TIME, T0, True), 0, 0), Rejection)
     parts = [partition.close(T0 + k * TICK, judge=True) for k in (1, 2, 3)]
     columns = [[part.series, part.ts, part.value] for part in parts]
     return [

@@ -38,7 +38,7 @@ def line(ts: int, source: str = "node:n1", kind: str = "gpu", **fields: Any) -> 
 
 def put(partition: Partition, *lines: bytes, timing: Timing = Timing.IN_TIME, arrival: int = T0) -> None:
     for one in lines:
-        assert not isinstance(partition.accept(one, Placed(timing, arrival, True), 0), Rejection)
+        assert not isinstance(partition.accept(one, Placed(timing, arrival, True), 0, 0), Rejection)
 
 
 def cells(part: TickPart, keys: list[Any]) -> list[tuple[str, str, int, float]]:
@@ -160,7 +160,7 @@ def test_a_bill_is_never_late_and_its_exact_repeat_is_ignored() -> None:
     arrival = T0 + 3_600_000
     bill = line(T0, "service:a", "cost", metrics={"cost_usd": [100]})
     for one in (bill, bill, line(T0, "service:a", "cost", metrics={"cost_usd": [120]}), bill):
-        assert partition.accept(one, Placed(Timing.LATE, arrival, True), T0 + 60_000) is None
+        assert partition.accept(one, Placed(Timing.LATE, arrival, True), T0 + 60_000, T0) is None
     assert partition.first_held() == arrival
     assert close(partition, arrival) == [("service:a", "cost_usd", T0, 120.0)]
     assert partition.quality[Quality.DUPLICATE] == 2

@@ -1,0 +1,78 @@
+"""A client of the live process: what commands ask it and tell it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import msgspec
+
+from monitor.adapters.answers import hush
+from monitor.config.notify import is_loopback
+from monitor.correlate.observe import Decision
+from monitor.errors import UsageError, WorkError
+from monitor.types import Incident
+
+TIMEOUT_S = 30.0
+
+
+class LiveClient:
+    """Asks a live process. The token is in its memory and in the header, and nowhere else."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        hush()
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"--url {url}: is no address; write http://127.0.0.1:8720")
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx2.Client(
+            timeout=TIMEOUT_S, headers=headers, follow_redirects=False, trust_env=not is_loopback(self.url)
+        )
+
+    def standing(self) -> list[Incident]:
+        """Return how incidents stand."""
+        return msgspec.convert(self._get("/v1/incidents")["incidents"], list[Incident])
+
+    def history(self, incident: str) -> list[Incident]:
+        """Return the lines of one incident, by its id or the beginning of it. Raises WorkError for none."""
+        return msgspec.convert(self._get(f"/v1/incidents/{_word(incident)}")["transitions"], list[Incident])
+
+    def decisions(self, target: str) -> list[Decision]:
+        """Return why what concerns an incident or entity did or did not page."""
+        found = self._get("/v1/decisions", {"target": target})["decisions"]
+        return msgspec.convert(found, list[Decision])
+
+    def say(self, incident: str, action: str, user: str, mark: str = "") -> str:
+        """Say something about an incident; return its id."""
+        body = {"user": user, **({"as": mark} if mark else {})}
+        answer = self._ask("POST", f"/v1/incidents/{_word(incident)}/{action}", json=body)
+        return str(answer["id"])
+
+    def _get(self, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+        return self._ask("GET", path, params=query)
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        try:
+            response = self._client.request(method, self.url + path, **more)
+        except httpx2.TransportError as error:
+            raise WorkError(f"{self.url}: no live process answers ({type(error).__name__})") from None
+        try:
+            said = msgspec.json.decode(response.content, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise WorkError(
+                f"{self.url}: answers {response.status_code}, and not as a monitor does"
+            ) from None
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            raise UsageError(
+                f"{self.url}: the token is missing or wrong; set MONITOR_TOKEN, or name the live process's "
+                "--state, where it lies"
+            )
+        if response.status_code >= httpx2.codes.BAD_REQUEST:
+            raise WorkError(f"{self.url}: {said.get('error', response.status_code)}")
+        return said
+
+
+def _word(incident: str) -> str:
+    if not incident.isalnum():
+        raise UsageError(f"{incident}: is no id of an incident")
+    return incident

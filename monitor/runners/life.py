@@ -1,0 +1,191 @@
+"""One life of the live pipeline: from a snapshot on, line by line of the journal, until it ends or fails.
+
+Whatever fails (a full disk, a store that went away) ends the life; the next one begins at the last snapshot,
+cuts the outputs to where they were then, and reads the journal again from there. So nothing is lost and
+nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from monitor.adapters.journal import Place
+from monitor.adapters.records import transitions
+from monitor.errors import StateError
+from monitor.ingest.frames import Header, read_header
+from monitor.runners.recorder import Recorder, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from monitor.adapters.journal import Journal
+    from monitor.adapters.meters import Meters
+    from monitor.adapters.statedir import StateDir
+    from monitor.config.settings import Settings
+    from monitor.pipeline import Pipeline
+    from monitor.runners.board import Board
+    from monitor.runners.delivery import Delivery
+    from monitor.runners.recorder import Outputs
+    from monitor.runners.storing import Stored
+    from monitor.site import SiteOutput
+
+SNAPSHOT_SHARE = 0.1
+"""At most this share of the time goes into snapshots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every life of a live pipeline works with. `clock` gives the time in ms since the epoch."""
+
+    settings: Settings
+    journal: Journal
+    state: StateDir
+    outputs: Outputs
+    build: Callable[[], Pipeline]
+    open_store: Callable[[], Stored] | None
+    delivery: Delivery
+    board: Board
+    meters: Meters
+    clock: Callable[[], int]
+
+
+class Life:
+    """A pipeline that goes on from the last snapshot. Closes the store that it is given."""
+
+    def __init__(self, parts: Parts, stored: Stored | None) -> None:
+        self._parts, self._stored = parts, stored
+        self.pipeline = parts.build()
+        kept = parts.state.load()
+        self.place, self.clock = parts.journal.first, 0
+        self._report = Report(resumed=kept is not None)
+        lengths: dict[str, int] = {}
+        if kept is not None:
+            self._restore(kept)
+            lengths = _still_there(parts.outputs, kept["lengths"])
+        state = kept["store"] if kept and stored and stored.holds(kept) else None
+        writer = stored.begin(state) if stored else None
+        self._recorder = Recorder(parts.outputs, lengths, writer, self._report)
+        assert parts.outputs.incidents is not None
+        parts.board.reset(transitions(parts.outputs.incidents))
+        parts.meters.standing(parts.board.standing())
+        self._saved = (time.monotonic(), self._report.ticks, self.place, 0.0)
+
+    def _restore(self, kept: dict[str, Any]) -> None:
+        try:
+            self.pipeline.restore(kept["pipeline"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise StateError(
+                f"{self._parts.state.path}: cannot go on from the snapshot there ({error!r}); start with "
+                "another --state, or with the rules it was taken under"
+            ) from error
+        self.place, self.clock = msgspec.convert(kept["place"], Place), kept["clock"]
+        self.place = max(self.place, self._parts.journal.first)
+        self._report.restore(kept["report"])
+
+    def feed(self, lines: list[bytes], behind: Place) -> None:
+        """Take lines of the journal up to the place behind them."""
+        accept, closes_at = self.pipeline.accept, self.pipeline.closes_at
+        segment, number = behind.file, behind.line - len(lines)
+        for data in lines:
+            number += 1
+            header = read_header(data)
+            received = header.received if isinstance(header, Header) else None
+            if received is not None and received > self.clock:
+                self.clock = received
+                if received >= closes_at:
+                    self.advance(received)
+                    closes_at = self.pipeline.closes_at
+            rejection = accept(data, header, self.clock)
+            if rejection is not None:
+                self._recorder.dead({"file": segment, "line": number}, data, received, rejection)
+                self._parts.meters.dead.labels(str(rejection.reason)).inc()
+        self.place = behind
+        self._report.lines += len(lines)
+        self._recorder.late(self.pipeline.take_late())
+        self._parts.meters.quality({str(reason): n for reason, n in self.pipeline.quality.items()})
+
+    def advance(self, clock: int) -> None:
+        """Close what the clock has closed."""
+        self._write(self.pipeline.advance(clock))
+
+    def finish(self) -> None:
+        """Close every tick, as a replay does at its end."""
+        self._write(self.pipeline.finish(self.clock))
+        self._recorder.late(self.pipeline.take_late(final=True))
+        if self._stored is not None and self._stored.writer is not None:
+            self._stored.writer.finish()
+
+    def _write(self, closed: Iterable[SiteOutput]) -> None:
+        for output, seconds in _timed(iter(closed)):
+            self._recorder.tick(output)
+            self._parts.meters.tick(output, seconds)
+            if output.incidents:
+                self._parts.board.take(output.incidents)
+                self._parts.meters.standing(self._parts.board.standing())
+                self._parts.delivery.take(output.incidents)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether records go into a store."""
+        return self._stored is not None
+
+    @property
+    def save_due(self) -> bool:
+        """Whether it is time for a snapshot: after some ticks, or much of the journal."""
+        saved, ticks, place, cost = self._saved
+        settings = self._parts.settings
+        read = self._parts.journal.behind(place) - self._parts.journal.behind(self.place)
+        enough = (
+            self._report.ticks - ticks >= settings.snapshot_ticks or read >= settings.journal_segment_bytes
+        )
+        return enough and time.monotonic() - saved >= cost / SNAPSHOT_SHARE
+
+    def save(self) -> None:
+        """Take a snapshot, and let go of what nobody needs any more.
+
+        None while the store is away: what came meanwhile is read again from the journal.
+        """
+        parts = self._parts
+        if parts.open_store is not None and self._stored is None:
+            return
+        began = time.monotonic()
+        parts.state.save(
+            {
+                "lengths": self._recorder.sync(),
+                "clock": self.clock,
+                "place": self.place,
+                "pipeline": self.pipeline.to_state(),
+                "report": self._report.counts(),
+                "store": None if self._stored is None else self._stored.sync(),
+            }
+        )
+        now = time.monotonic()
+        self._saved = (now, self._report.ticks, self.place, now - began)
+        parts.meters.snapshot.set(parts.clock() / 1000)
+        parts.journal.forget(self.place, (parts.clock() - parts.settings.journal_keep_ms) / 1000)
+
+    def close(self) -> None:
+        """Let go of the files and the store."""
+        self._recorder.drop()
+        if self._stored is not None:
+            self._stored.close()
+
+
+def _still_there(outputs: Outputs, lengths: dict[str, int]) -> dict[str, int]:
+    """Return the lengths to go on from: somebody may have taken a file away."""
+    return {
+        name: min(lengths.get(name, 0), path.stat().st_size)
+        for name, path in outputs.asked().items()
+        if path.exists()
+    }
+
+
+def _timed(closed: Iterator[SiteOutput]) -> Iterator[tuple[SiteOutput, float]]:
+    began = time.monotonic()
+    for output in closed:
+        yield output, time.monotonic() - began
+        began = time.monotonic()
