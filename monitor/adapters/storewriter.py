@@ -12,10 +12,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from monitor.adapters.rolling import Roller
 from monitor.ingest.rollups import windows
+from monitor.notify.records import dedup_key
 from monitor.store import rows, tables
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.adapters.clickhouse import Store
     from monitor.cells import Cells, Late, LateFrame, Windows
     from monitor.correlate.observe import Decision
+    from monitor.notify.records import Event
     from monitor.site import SiteOutput
     from monitor.topology import Topology
     from monitor.types import Anomaly, Change, DeadLetter, Incident
@@ -106,6 +109,12 @@ class StoreWriter:
         self._batch.bytes += len(letter.frame)
         self._pass_on(only_full=True)
 
+    def pages(self, events: list[Event]) -> None:
+        """Write what became of events of the outbox, by when they ended."""
+        if events:
+            columns = [list(column) for column in zip(*map(_page, events), strict=True)]
+            self._put(lambda: self._store.insert(tables.PAGES, columns))
+
     def topology(self, known: Topology) -> None:
         """Write the topology."""
         self._put(lambda: self._store.insert(tables.TOPOLOGY, rows.topology(known)))
@@ -181,6 +190,15 @@ class StoreWriter:
             self._roller.note(one)
         if batch.closed is not None:
             self._roller.run(batch.closed)
+
+
+def _page(event: Event) -> tuple[Any, ...]:
+    record = msgspec.to_builtins(event) | {"line": msgspec.json.decode(event.line)}
+    return (
+        rows.moment(event.finished_at or event.taken_at), dedup_key(event.incident, event.episode),
+        event.action.value, event.incident, event.episode, event.status, event.reason, event.attempts,
+        event.detail, msgspec.json.encode(record).decode(),
+    )  # fmt: skip
 
 
 def _arrow(parts: Iterable[Windows]) -> Any:

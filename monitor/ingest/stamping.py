@@ -39,10 +39,12 @@ def check(line: bytes) -> Checked:
     >>> check(b'{"kind":"gpu"').rejection.reason
     <DeadReason.MALFORMED: 'malformed'>
     """
-    line, received = _without_stamp(line.rstrip())
+    came = line.rstrip()
+    line, received = _without_stamp(came)
     header = read_header(line)
     if isinstance(header, Rejection):
-        return Checked(line, None, header)
+        whole = read_header(came)
+        return Checked(came, None, whole) if isinstance(whole, Rejection) else Checked(line, None, header)
     if len(line) > MAX_STAMPED_BYTES:
         return Checked(line, header, Rejection(DeadReason.OVERSIZED, f"{len(line)} bytes and a stamp"))
     body = read_body(line)

@@ -33,8 +33,15 @@ class Engine:
     drain: time is told by the lines alone, and `drain` ends it as a replay ends.
     """
 
-    def __init__(self, parts: Parts, stored: Stored | None, *, drain: bool = False) -> None:
-        self._parts, self._stored = parts, stored
+    def __init__(
+        self,
+        parts: Parts,
+        stored: Stored | None,
+        *,
+        drain: bool = False,
+        store_again_s: float = STORE_AGAIN_S,
+    ) -> None:
+        self._parts, self._stored, self._store_again_s = parts, stored, store_again_s
         self._by_lines = drain
         self._stopping = threading.Event()
         self._ending = threading.Event()
@@ -160,7 +167,7 @@ class Engine:
     def _look_for_store(self, life: Life) -> None:
         """Where the store is away, see now and then whether it is back."""
         away = self._parts.open_store is not None and not life.has_store
-        if away and time.monotonic() - self._store_try >= STORE_AGAIN_S:
+        if away and time.monotonic() - self._store_try >= self._store_again_s:
             stored = self._take_store()
             if stored is not None:
                 self._stored = stored

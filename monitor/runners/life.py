@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.adapters.journal import Place
+from monitor.adapters.outbox import read_events
 from monitor.adapters.records import transitions
 from monitor.errors import StateError
 from monitor.ingest.frames import Header, read_header
@@ -21,6 +22,7 @@ from monitor.runners.recorder import Recorder, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from monitor.adapters.journal import Journal
     from monitor.adapters.meters import Meters
@@ -48,6 +50,7 @@ class Parts:
     build: Callable[[], Pipeline]
     open_store: Callable[[], Stored] | None
     delivery: Delivery
+    outbox: Path
     board: Board
     meters: Meters
     clock: Callable[[], int]
@@ -72,6 +75,7 @@ class Life:
         assert parts.outputs.incidents is not None
         parts.board.reset(transitions(parts.outputs.incidents))
         parts.meters.standing(parts.board.standing())
+        self._paged = 0
         self._saved = (time.monotonic(), self._report.ticks, self.place, 0.0)
 
     def _restore(self, kept: dict[str, Any]) -> None:
@@ -153,6 +157,7 @@ class Life:
         if parts.open_store is not None and self._stored is None:
             return
         began = time.monotonic()
+        self._write_pages()
         parts.state.save(
             {
                 "lengths": self._recorder.sync(),
@@ -167,6 +172,14 @@ class Life:
         self._saved = (now, self._report.ticks, self.place, now - began)
         parts.meters.snapshot.set(parts.clock() / 1000)
         parts.journal.forget(self.place, (parts.clock() - parts.settings.journal_keep_ms) / 1000)
+
+    def _write_pages(self) -> None:
+        """Tell the store what became of pages since the last time."""
+        if self._stored is None or self._stored.writer is None:
+            return
+        events = [e for e in read_events(self._parts.outbox) if (e.finished_at or 0) > self._paged]
+        self._stored.writer.pages(events)
+        self._paged = max((e.finished_at or 0 for e in events), default=self._paged + 1) - 1
 
     def close(self) -> None:
         """Let go of the files and the store."""

@@ -94,7 +94,8 @@ class Live:
         stored = open_store() if open_store else None
         parts = Parts(
             settings, self.journal, StateDir(plan.state, f"live {settings.tick_ms}"), _outputs(plan.state),
-            lambda: Pipeline(setup, live=True), open_store, self.delivery, self.board, self.meters, clock,
+            lambda: Pipeline(setup, live=True), open_store, self.delivery, plan.state / OUTBOX, self.board,
+            self.meters, clock,
         )  # fmt: skip
         self.engine = Engine(parts, stored, drain=plan.drain)
         self.door = Door(self.journal, settings, self.meters, self.clock, self.engine.behind)

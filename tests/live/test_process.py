@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
+from monitor.adapters.clickhouse import Store
 from monitor.adapters.meters import Meters
 from monitor.runners.receiver import Receiver
 from tests.live.process import Process
@@ -69,7 +70,8 @@ def test_a_fault_from_the_first_frame_to_the_page_and_what_people_say(
     env = os.environ | {
         "MONITOR_PAGERDUTY_ROUTING_KEY": KEY, "MONITOR_PAGERDUTY_URL": receiver.url, "MONITOR_TOKEN": TOKEN,
     }  # fmt: skip
-    process = Process(tmp_path, "--rules", str(rules(tmp_path)), env=env)
+    store = f"chdb://{tmp_path}/store"
+    process = Process(tmp_path, "--rules", str(rules(tmp_path)), "--store", store, env=env)
     process.start()
     send(process, gpu(0))
     send(process, gpu(79))
@@ -103,7 +105,12 @@ def test_a_fault_from_the_first_frame_to_the_page_and_what_people_say(
     metrics = httpx2.get(f"{process.url}/metrics", timeout=20).text
     assert 'monitor_pages_total{action="trigger",status="sent"} 1.0' in metrics
     assert process.stop() == 0
-    assert monitor("incidents", "list", "--json", *asked).returncode == 0
+    stood = monitor("incidents", "list", "--json", *asked)
+    assert monitor("incidents", "list", "--json", "--store", store).stdout == stood.stdout != ""
+    with Store.open(store) as opened:
+        pages = opened.rows("SELECT action, incident, state, attempt FROM pages FINAL ORDER BY at")
+    assert pages[0] == ("trigger", incident["id"], "sent", 1)
+    assert pages[-1] == ("resolve", incident["id"], "sent", 1)
     no_secret_anywhere(process, metrics, refused.stderr, refused.stdout, listed.stdout)
 
 
