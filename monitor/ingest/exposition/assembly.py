@@ -1,8 +1,8 @@
 """Samples to frames: what one source says at one moment is one frame, however it comes in.
 
 A push cuts a scrape at any place, so the parts of a moment may come apart, and from several connections.
-Each part gives the whole frame as far as it is known, with a higher `seq` than the one before: of two frames of
-one moment the one with the higher `seq` counts, so the last one is right and a repeated part changes nothing.
+Each part gives the whole frame as far as it is known, with a higher `seq` than the one before. Of two frames
+of one moment the higher `seq` counts, so the last is right and a part that comes again changes nothing.
 """
 
 from __future__ import annotations
