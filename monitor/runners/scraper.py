@@ -19,6 +19,7 @@ from monitor.adapters.scrapefile import authorization, tls_context
 from monitor.errors import WorkError
 from monitor.ingest.exposition.relabel import relabel
 from monitor.ingest.exposition.target import Target
+from monitor.runners.delivery import wall_clock
 from monitor.runners.scrapes import TOO_LARGE, Scraped, ScrapeFailed, ScrapeReason
 from monitor.runners.taking import Refused, put_aside
 from monitor.units import MINUTE, SECOND
@@ -38,11 +39,6 @@ CONCURRENCY = 512
 REREAD_S = 5.0
 BACK_OFF_AFTER = 3
 LONGEST_GAP_MS = 5 * MINUTE
-
-
-def wall_clock() -> int:
-    """Return the time, ms since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def next_time(name: str, interval_ms: int, now: int) -> int:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from monitor.ingest.exposition.assembly import Assembly
 from monitor.ingest.exposition.placing import Placer
-from monitor.ingest.exposition.tally import Tally
+from monitor.ingest.exposition.tally import Tally, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from monitor.adapters.rules import Rules
     from monitor.ingest.exposition.placing import Left, Slot
@@ -24,6 +24,7 @@ class Sources:
     def __init__(self, rules: Rules, graph: Graph | None = None) -> None:
         self.placer = Placer(rules.labelmaps, rules.catalog, {} if graph is None else gpus_by_uuid(graph))
         self._assembly, self._tally = Assembly(), Tally()
+        self._others: list[Callable[[], tuple[LeftOut, ...]]] = []
         self._lock = threading.Lock()
 
     def frames(
@@ -36,7 +37,16 @@ class Sources:
         """Return the frames that some samples belong to; note what of `origin` was left out."""
         with self._lock:
             self._tally.replace(origin, left)
+        return self.assemble(placed, now)
+
+    def assemble(self, placed: Iterable[tuple[Slot, int, float]], now: int) -> list[bytes]:
+        """Return the frames that some samples belong to, each as far as it is known."""
+        with self._lock:
             return self._assembly.put(placed, now)
+
+    def also(self, left_out: Callable[[], tuple[LeftOut, ...]]) -> None:
+        """Ask somebody else too what goes into no frame."""
+        self._others.append(left_out)
 
     def forget(self, origin: str) -> None:
         """Forget what was left out of an origin that is no more."""
@@ -46,7 +56,13 @@ class Sources:
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what goes into no frame now, by reason and name."""
         with self._lock:
-            return self._tally.report()
+            own = self._tally.report()
+        return merged(own, *(ask() for ask in self._others))
+
+    def doubled(self) -> dict[str, int]:
+        """Return, by metric, how many samples fell on the place of another series."""
+        with self._lock:
+            return dict(self._assembly.doubled)
 
 
 def gpus_by_uuid(graph: Graph) -> dict[str, tuple[str, str]]:

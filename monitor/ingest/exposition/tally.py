@@ -52,10 +52,20 @@ class Tally:
         found: dict[tuple[str, str], tuple[int, list[str]]] = {}
         for target, counts in sorted(self._left.items()):
             for key, count in counts.items():
-                series, targets = found.get(key, (0, []))
-                found[key] = (series + count, [*targets, target])
-        rows = [LeftOut(reason, name, n, tuple(t)) for (reason, name), (n, t) in found.items()]
-        return tuple(sorted(rows, key=lambda row: (row.reason, -row.series, row.name)))
+                series, targets = found.setdefault(key, (0, []))
+                targets.append(target)
+                found[key] = (series + count, targets)
+        return merged(tuple(LeftOut(*key, n, tuple(t)) for key, (n, t) in found.items()))
+
+
+def merged(*reports: tuple[LeftOut, ...]) -> tuple[LeftOut, ...]:
+    """Return several reports as one, by reason, the most series first."""
+    found: dict[tuple[str, str], LeftOut] = {}
+    for row in (row for rows in reports for row in rows):
+        there = found.get((row.reason, row.name), LeftOut(row.reason, row.name, 0, ()))
+        targets = tuple(sorted({*there.targets, *row.targets}))
+        found[row.reason, row.name] = LeftOut(row.reason, row.name, there.series + row.series, targets)
+    return tuple(sorted(found.values(), key=lambda row: (row.reason, -row.series, row.name)))
 
 
 def _folded(counts: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
