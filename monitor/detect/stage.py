@@ -14,6 +14,7 @@ from monitor.detect.held import Held
 from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
 from monitor.detect.peers import Own, Peers, of_group
+from monitor.detect.readiness import readiness
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.coding import moved_to
 from monitor.kernels.evidence import K
@@ -150,6 +151,10 @@ class DetectStage:
             lower=lower,
             upper=upper,
         )
+
+    def readiness(self) -> Ints:
+        """Return by what each series is judged (detect/readiness.py), (S,)."""
+        return readiness(self._layout, self._watch, self._counts)
 
     def _own(self, reading: Floats, regime: Ints, layout: Layout) -> Own:
         rows = layout.charted

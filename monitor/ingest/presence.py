@@ -12,7 +12,7 @@ import numpy as np
 
 from monitor.ingest.rhythm import NEVER, Rhythms
 from monitor.kernels.rounds import rounds
-from monitor.types import Silence
+from monitor.types import Silence, SourceLife
 
 if TYPE_CHECKING:
     from monitor.ingest.columns import SeriesBook
@@ -139,6 +139,26 @@ class Presence:
     def _item_silence(self, item: int, since: int, patience: int, state: Any) -> Silence:
         kind, entity = self.items[item]
         return Silence(entity, kind, since, state, int(self.item_rhythms.rhythm[item]), patience)
+
+    def lives(self) -> list[SourceLife]:
+        """Return how each source sends, in order."""
+        rhythms = self.rhythms
+        return [
+            SourceLife(
+                *key, int(rhythms.count[n]), int(rhythms.rhythm[n]), int(rhythms.last[n]),
+                bool(rhythms.silent[n]), round(self._lead.get(key, 0.0)), late=False,
+            )
+            for key, n in sorted(self.numbers.items())
+        ]  # fmt: skip
+
+    def silent_items(self) -> list[Silence]:
+        """Return the items that stay away while their sources report, in order."""
+        owner, last = self.item_owner, self.item_rhythms.last
+        patience = np.maximum(self.rhythms.threshold()[owner], self.item_rhythms.threshold())
+        silent = np.flatnonzero(self.item_silent)
+        return sorted(
+            self._item_silence(n, int(last[n]), int(patience[n]), "silent") for n in silent.tolist()
+        )
 
     def to_state(self) -> list[dict[str, Any]]:
         """Return the state by source, in order."""
