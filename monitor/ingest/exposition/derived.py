@@ -81,6 +81,6 @@ def quantile(q: float, counts: Mapping[float, float]) -> float | None:
         count = max(counts[bound], below)
         if count >= rank and count > below:
             start = min(lower, bound)
-            return start + (bound - start) * (rank - below) / (count - below)
+            return min(bound, start + (bound - start) * (rank - below) / (count - below))
         lower, below = bound, count
     return lower

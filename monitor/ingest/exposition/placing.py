@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PARTS = ("_bucket", "_sum", "_count", "_created")
 NO_BOUND = float("inf")
+MAX_NAMES = 100_000
 
 
 class Left(StrEnum):
@@ -71,13 +72,21 @@ class Placer:
         everything = [pair for name in sorted(by_name) for pair in by_name[name]]
         self._blocks: dict[str | None, list[tuple[re.Pattern[str], Block]]] = {None: everything}
         self._blocks.update(by_name)
+        self._found: dict[tuple[str, str | None], Block | None] = {}
 
     def place(self, name: str, labels: Mapping[str, str], labelmap: str | None = None) -> Slot | Left:
         """Return where a series goes, or why nowhere. KeyError: no such label map."""
-        for pattern, block in self._blocks[labelmap]:
-            if pattern.fullmatch(name):
-                return self._place(name, labels, block)
-        return Left.UNMAPPED
+        block = self._block(name, labelmap)
+        return Left.UNMAPPED if block is None else self._place(name, labels, block)
+
+    def _block(self, name: str, labelmap: str | None) -> Block | None:
+        key = (name, labelmap)
+        if key not in self._found:
+            if len(self._found) >= MAX_NAMES:
+                self._found.clear()
+            blocks = (b for pattern, b in self._blocks[labelmap] if pattern.fullmatch(name))
+            self._found[key] = next(blocks, None)
+        return self._found[key]
 
     def _place(self, name: str, labels: Mapping[str, str], block: Block) -> Slot | Left:
         direct, scale = self._direct(name, labels, block)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LINE = re.compile(
-    r'[ \t]*((?:[a-zA-Z_:][a-zA-Z0-9_:]*)?[ \t]*(?:\{(?:[^"}]|"(?:\\.|[^"\\])*")*\})?)'
+    r'[ \t]*((?:[a-zA-Z_:][a-zA-Z0-9_:]*)?[ \t]*(?:\{[^"}]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"}]*)*\})?)'
     r"[ \t]+(\S+)(?:[ \t]+([-+0-9.eE]+))?[ \t]*(#.*)?"
 )
 MAX_PROBLEMS = 5
@@ -78,6 +78,10 @@ class TextReader:
         return Scrape(samples, bad, problems, ended or not openmetrics)
 
     def _sample(self, line: str, unit: int) -> Sample:
+        text, value, ts = _parts(line)
+        series = self._known.get(text)
+        if series is not None and value:
+            return Sample(series, _number(value), None if not ts else round(_number(ts) * unit))
         match = _LINE.fullmatch(line.rstrip("\r"))
         if match is None:
             raise ValueError(f"not a sample: `{line[:120]}`")
@@ -86,6 +90,13 @@ class TextReader:
         if series is None:
             series = self._known[text] = _series(text)
         return Sample(series, _number(value), None if ts is None else round(_number(ts) * unit))
+
+
+def _parts(line: str) -> tuple[str, str, str]:
+    """Split a line of the usual form; what comes out of another is no series that is known."""
+    end = line.rfind("}") + 1 or line.find(" ")
+    value, _, ts = line[end:].strip().partition(" ")
+    return line[:end], value, ts.strip()
 
 
 def _series(text: str) -> Series:
