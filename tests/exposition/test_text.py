@@ -94,3 +94,21 @@ def test_not_a_number_is_a_reading():
     a, b, c = (s.value for s in TextReader().read("a NaN\nb +Inf\nc -Inf\n").samples)
     assert math.isnan(a)
     assert (b, c) == (math.inf, -math.inf)
+
+
+def test_odd_lines_among_new_ones_change_nothing_for_the_others():
+    """New series are parsed together; exemplars, quoted names and nonsense among them cost no one else."""
+    lines = [
+        'a{x="1"} 1',
+        'b_bucket{le="1"} 2 # {t="}"} 0.5',
+        '{"c.d",y="2"} 3',
+        "1e 4",
+        'f{z="} "} 5',
+        "g\t6",
+    ]
+    scrape = TextReader().read("\n".join(lines) + "\n# EOF\n", openmetrics=True)
+    got = [(s.series.name, s.series.labels, s.value) for s in scrape.samples]
+    assert got == [
+        ("a", {"x": "1"}, 1), ("b_bucket", {"le": "1"}, 2), ("c.d", {"y": "2"}, 3), ("f", {"z": "} "}, 5), ("g", {}, 6),
+    ]  # fmt: skip
+    assert scrape.problems == ["line 4: not a sample: `1e 4`"]

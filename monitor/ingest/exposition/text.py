@@ -61,7 +61,9 @@ class TextReader:
         samples: list[Sample] = []
         problems: list[str] = []
         bad, known, ended = 0, {}, False
-        for number, line in enumerate(text.split("\n"), 1):
+        lines = text.split("\n")
+        self._meet(lines)
+        for number, line in enumerate(lines, 1):
             if not line or line[0] == "#" or line.isspace():
                 ended = ended or line.rstrip() == "# EOF"
                 continue
@@ -76,6 +78,23 @@ class TextReader:
             samples.append(sample)
         self._known = known
         return Scrape(samples, bad, problems, ended or not openmetrics)
+
+    def _meet(self, lines: list[str]) -> None:
+        """Parse all series that are new at once, which is many times faster than one by one.
+
+        Where any of them is odd nothing is gained, nothing lost: each is then parsed when its line is read.
+        """
+        texts = (_parts(line)[0] for line in lines if line and line[0] != "#")
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        new = [text for text in new if (line := _LINE.fullmatch(f"{text} 1")) and line[1] == text]
+        try:
+            families = list(text_string_to_metric_families("".join(f"{text} 1\n" for text in new)))
+        except Exception:  # noqa: BLE001 - the parser raises whatever its slicing runs into
+            return
+        parsed = [sample for family in families for sample in family.samples]
+        if len(parsed) == len(new):
+            pairs = zip(new, parsed, strict=True)
+            self._known.update({text: Series(s.name, s.labels, text) for text, s in pairs})
 
     def _sample(self, line: str, unit: int) -> Sample:
         text, value, ts = _parts(line)
