@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitor.cells import Late
+    from monitor.doctor import SiteStanding
     from monitor.reasons import Quality
+    from monitor.types import Silence, SourceLife
 
 
 def partition_of(source: str, partitions: int) -> int:
@@ -55,6 +57,23 @@ class Pipeline:
     def quality(self) -> Counter[Quality]:
         """What was odd about the data so far, counted by reason."""
         return sum((partition.quality for partition in self._partitions), Counter())
+
+    @property
+    def closed(self) -> int:
+        """The end of the last tick that was closed."""
+        return self._closed
+
+    def standing(self) -> SiteStanding:
+        """Return how the site stands."""
+        return self._site.standing()
+
+    def lives(self) -> list[SourceLife]:
+        """Return how each source sends, in order."""
+        return sorted(life for partition in self._partitions for life in partition.lives())
+
+    def silent_items(self) -> list[Silence]:
+        """Return the items that stay away while their sources report, in order."""
+        return sorted(item for partition in self._partitions for item in partition.silent_items())
 
     def accept(self, line: bytes, header: Header | Rejection, clock: int) -> Rejection | None:
         """Take a line at the reader's clock. Return why it is a dead letter, if it is one."""

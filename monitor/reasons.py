@@ -30,6 +30,7 @@ class Quality(StrEnum):
     COUNTER_RESET = "counter_reset"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
+    SUPERSEDED = "superseded"
     LATE = "late"
     UNREGISTERED = "unregistered"
 

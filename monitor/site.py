@@ -18,6 +18,7 @@ from monitor.correlate import CorrelateStage, FaultBook, Observation
 from monitor.detect.charted import Charted
 from monitor.detect.stage import DetectStage
 from monitor.detect.table import SeriesTable
+from monitor.doctor import SiteStanding
 from monitor.ingest.absence import Absence
 from monitor.ingest.standing import Standing
 from monitor.kernels.rounds import rounds
@@ -233,6 +234,11 @@ class Site:
             changes, tuple(commands),
         )  # fmt: skip
         return self._correlate.step(observed, self._wide)
+
+    def standing(self) -> SiteStanding:
+        """Return who is there, by what each series is judged, and whether anybody is heard."""
+        ready = self._detect.readiness()
+        return SiteStanding(tuple(self._table.keys), ready, self._graph, self._absence.blind_since)
 
     def to_state(self) -> dict[str, Any]:
         """Return the whole state."""

@@ -58,6 +58,24 @@ class Silence(msgspec.Struct, frozen=True, order=True):
     patience_ms: int
 
 
+class SourceLife(msgspec.Struct, frozen=True, order=True):
+    """What is known of how a source sends (monitor doctor).
+
+    gaps: between its frames, so far. rhythm_ms: the usual one, 0 while it is not learnt. last: its last frame
+    in time. silent: it is overdue. lead_ms: how far its stamps are ahead of when its frames are taken in.
+    late: its frames keep coming too late.
+    """
+
+    kind: str
+    source: str
+    gaps: int
+    rhythm_ms: int
+    last: int
+    silent: bool
+    lead_ms: int
+    late: bool
+
+
 class Lag(msgspec.Struct, frozen=True, order=True):
     """A source's frames began to come late all the time, by `behind_ms` or so, or come in time again."""
 

@@ -12,6 +12,7 @@ from monitor.catalog import Catalog
 from monitor.config.reading import as_mapping, joined, read_mapping
 from monitor.config.settings import Settings
 from monitor.errors import ConfigError, UsageError
+from monitor.ingest.exposition.labelmap import LabelMap, parse_labelmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,16 +22,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RULES_FILES = ("faults.yaml", "metrics.yaml", "settings.yaml", "xid.yaml")
+LABELMAPS = "labelmaps"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one run. `digest` is the SHA-256 over the names and texts of the files, in hex."""
+    """The rules of one run. `digest` is the SHA-256 over the names and texts of the files, in hex.
+
+    Label maps are not in it: they make frames, and what becomes of frames does not depend on them.
+    """
 
     catalog: Catalog
     settings: Settings
     faults_text: str
     digest: str
+    labelmaps: tuple[LabelMap, ...] = ()
 
 
 def load_rules(directory: Path | None = None) -> Rules:
@@ -40,7 +46,7 @@ def load_rules(directory: Path | None = None) -> Rules:
     """
     texts = read_rules(directory)
     errors: list[ConfigError] = []
-    rules = _parse(texts, errors)
+    rules = _parse(texts, errors, read_labelmaps(directory))
     if rules is None:
         raise joined(errors, "the shipped rules" if directory is None else str(directory))
     return rules
@@ -52,9 +58,9 @@ def check_rules(directory: Path | None = None) -> list[str]:
     Beside what `load_rules` refuses: faults without a runbook, and runbooks that are missing or empty.
     """
     errors: list[ConfigError] = []
-    texts = _try(errors, read_rules, directory)
+    texts, maps = _try(errors, read_rules, directory), _try(errors, read_labelmaps, directory)
     if texts is not None:
-        _parse(texts, errors)
+        _parse(texts, errors, maps or {})
         _try(errors, _check_runbooks, texts["faults.yaml"])
     return [f"{error.where}: {problem}" for error in errors for problem in error.problems]
 
@@ -63,6 +69,20 @@ def read_rules(directory: Path | None = None) -> dict[str, str]:
     """Return the text of each rules file by its name."""
     own = {} if directory is None else _own_texts(directory)
     return {name: own[name] if name in own else _text(shipped_rules() / name) for name in RULES_FILES}
+
+
+def read_labelmaps(directory: Path | None = None) -> dict[str, str]:
+    """Return the text of each label map by its file name: the shipped ones, and the operator's over them."""
+    shipped = shipped_rules() / LABELMAPS
+    found = {path.name: path for path in (shipped.iterdir() if shipped.is_dir() else ())}
+    own = None if directory is None else directory / LABELMAPS
+    if own is not None and own.is_dir():
+        strangers = sorted(path.name for path in own.iterdir() if path.suffix != ".yaml")
+        if strangers:
+            problems = [f"{name}: no label map; they end in `.yaml`" for name in strangers]
+            raise ConfigError(str(own), problems)
+        found |= {path.name: path for path in own.iterdir()}
+    return {name: _text(found[name]) for name in sorted(found)}
 
 
 def shipped_rules() -> Traversable:
@@ -79,13 +99,15 @@ def digest(texts: dict[str, str]) -> str:
     return sha.hexdigest()
 
 
-def _parse(texts: dict[str, str], errors: list[ConfigError]) -> Rules | None:
+def _parse(texts: dict[str, str], errors: list[ConfigError], maps: dict[str, str]) -> Rules | None:
     metrics = _try(errors, Catalog.parse, texts["metrics.yaml"], "metrics.yaml")
     codes = _try(errors, Catalog.parse, "", "metrics.yaml", texts["xid.yaml"], "xid.yaml")
     settings = _try(errors, Settings.parse, texts["settings.yaml"], "settings.yaml")
-    if metrics is None or codes is None or settings is None:
+    labelmaps = [_try(errors, parse_labelmap, file, text, metrics) for file, text in sorted(maps.items())]
+    good = tuple(labelmap for labelmap in labelmaps if labelmap is not None)
+    if metrics is None or codes is None or settings is None or len(good) < len(labelmaps):
         return None
-    return Rules(replace(metrics, xid=codes.xid), settings, texts["faults.yaml"], digest(texts))
+    return Rules(replace(metrics, xid=codes.xid), settings, texts["faults.yaml"], digest(texts), good)
 
 
 def _try(errors: list[ConfigError], read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -104,7 +126,7 @@ def _own_texts(directory: Path) -> dict[str, str]:
     strangers = [path.name for path in files if path.name not in RULES_FILES]
     if strangers:
         raise ConfigError(str(directory), [f"{name}: no rules file; they are {known}" for name in strangers])
-    if not files:
+    if not files and not (directory / LABELMAPS).is_dir():
         raise UsageError(f"{directory}: no rules file in it; they are {known}")
     return {path.name: _text(path) for path in files}
 

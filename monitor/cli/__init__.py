@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "monitor.cli.evaluate:evaluate_command",
     "pages": "monitor.cli.pages:pages_group",
     "dead": "monitor.cli.dead:dead_group",
+    "doctor": "monitor.cli.doctor:doctor_command",
     "rules": "monitor.cli.rules:rules_group",
     "store": "monitor.cli.store:store_group",
 }

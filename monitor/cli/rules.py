@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from monitor.adapters.rules import Rules
     from monitor.catalog import Metric, XidCode
+    from monitor.ingest.exposition.labelmap import Block, LabelMap
 
 _directory = click.option(
     "--rules",
@@ -23,7 +24,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print records inst
 
 @click.group("rules")
 def rules_group() -> None:
-    """Check and show the rules: metrics, XID codes, settings, faults."""
+    """Check and show the rules: metrics, XID codes, settings, faults, label maps."""
 
 
 @rules_group.command("check")
@@ -49,7 +50,8 @@ def check(directory: Path | None, *, as_json: bool) -> None:
     else:
         rules = load_rules(directory)
         metrics, codes = len(rules.catalog.metrics), len(rules.catalog.xid)
-        click.echo(f"The rules are fine: {metrics} metrics, {codes} XID codes; digest {rules.digest[:12]}.")
+        held = f"{metrics} metrics, {codes} XID codes; digest {rules.digest[:12]}"
+        click.echo(f"The rules are fine: {_count(len(rules.labelmaps), 'label map')}, {held}.")
     if problems:
         raise SystemExit(1)
 
@@ -59,30 +61,37 @@ def check(directory: Path | None, *, as_json: bool) -> None:
 @_directory
 @_json
 def show(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> None:
-    """Show settings, metrics and XID codes as they are in force.
+    """Show settings, metrics, XID codes and label maps as they are in force.
 
-    NAME is a metric by any of its names, an XID code, or a setting; without one everything is shown. The
-    exit code is 1 where a name means nothing.
+    NAME is a metric by any of its names, an XID code, a setting, or a label map; without one everything is
+    shown. The exit code is 1 where a name means nothing.
 
     \b
     Example:
-      monitor rules show DCGM_FI_DEV_GPU_TEMP 79 tick_ms
+      monitor rules show DCGM_FI_DEV_GPU_TEMP 79 tick_ms vllm
     """
     from monitor.adapters.rules import load_rules
 
     rules = load_rules(directory)
-    settings, metrics, codes = _settings(rules, names), _metrics(rules, names), _codes(rules, names)
+    settings, metrics, codes, maps = found = _named(rules, names)
     if as_json:
-        _print_json({"settings": settings, "metrics": metrics, "xid": codes, "digest": rules.digest})
-    else:
+        parts = {"settings": settings, "metrics": metrics, "xid": codes, "labelmaps": maps}
+        _print_json({**parts, "digest": rules.digest})
+    elif any(found):
         lines = [f"{name}: {_plain(value)}" for name, value in settings.items()]
-        click.echo("\n".join(lines + [_metric_line(m) for m in metrics] + [_code_line(c) for c in codes]))
-    unknown = [
-        n for n in names if not (_settings(rules, (n,)) or _metrics(rules, (n,)) or _codes(rules, (n,)))
-    ]
+        lines += [_metric_line(m) for m in metrics] + [_code_line(c) for c in codes]
+        click.echo("\n".join(lines + [line for m in maps for line in _map_lines(m)]))
+    unknown = [name for name in names if not any(_named(rules, (name,)))]
     if unknown:
-        click.echo(f"No metric, XID code or setting is called {', '.join(unknown)}.", err=True)
+        click.echo(f"No metric, XID code, setting or label map is called {', '.join(unknown)}.", err=True)
         raise SystemExit(1)
+
+
+def _named(
+    rules: Rules, names: tuple[str, ...]
+) -> tuple[dict[str, object], list[Metric], list[XidCode], list[LabelMap]]:
+    maps = [labelmap for labelmap in rules.labelmaps if not names or labelmap.name in names]
+    return _settings(rules, names), _metrics(rules, names), _codes(rules, names), maps
 
 
 def _settings(rules: Rules, names: tuple[str, ...]) -> dict[str, object]:
@@ -121,6 +130,17 @@ def _code_line(code: XidCode) -> str:
     pages = ", pages by itself" if code.hard else ""
     meaning = f"{code.severity}, {code.family}{pages}; {code.description}; {code.action}"
     return f"xid {code.code} {code.mnemonic}: {meaning}"
+
+
+def _map_lines(labelmap: LabelMap) -> list[str]:
+    return [f"label map {labelmap.name}: {_block_line(block)}" for block in labelmap.blocks]
+
+
+def _block_line(block: Block) -> str:
+    where = " or ".join(block.source) + (f", item {' or '.join(block.item)}" if block.item else "")
+    made = [*(f"{name} (added up)" for name in block.sum), *block.derive]
+    more = f"; makes {', '.join(made)}" if made else ""
+    return f"{', '.join(block.names)} are {block.kind} of {where}{more}"
 
 
 def _count(number: int, what: str) -> str:

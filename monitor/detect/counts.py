@@ -72,6 +72,11 @@ class Counts:
         prior[:, pools_moved[pools_moved >= 0]] = self._prior[:, pools_moved >= 0]
         self._prior = prior
 
+    @property
+    def learnt_ms(self) -> Ints:
+        """How long each counter has learnt, (n,)."""
+        return self._own["learnt"].astype(np.int64)
+
     def step(self, counters: Counters, points: Points, gap: Ints) -> Bools:
         """Take rates per second (points.r, NaN = none) over gaps in ms; return which counters are judged.
 

@@ -14,6 +14,7 @@ from monitor.detect.held import Held
 from monitor.detect.layout import Layout, lay_out
 from monitor.detect.medians import Medians
 from monitor.detect.peers import CALM, Own, Peers, of_group
+from monitor.detect.readiness import readiness
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.coding import moved_to
 from monitor.kernels.evidence import K
@@ -151,6 +152,10 @@ class DetectStage:
             lower=lower,
             upper=upper,
         )
+
+    def readiness(self) -> Ints:
+        """Return by what each series is judged (detect/readiness.py), (S,)."""
+        return readiness(self._layout, self._watch, self._counts)
 
     def _own(
         self, held: Floats, load: Floats, doubt: Floats, regime: Ints, settled: Bools, layout: Layout

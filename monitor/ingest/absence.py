@@ -54,6 +54,11 @@ class Absence:
         """Whether nobody is heard."""
         return self._blind_since > 0
 
+    @property
+    def blind_since(self) -> int:
+        """Since when nobody is heard, 0 where somebody is."""
+        return self._blind_since
+
     def step(
         self, end: int, parts: Sequence[TickPart], *, judge: bool
     ) -> tuple[list[Silence], list[Blindness]]:

@@ -80,6 +80,15 @@ class LateSources:
         """Return the end of the first half hour that waits to be judged."""
         return min((p for c in self._counts.values() for p in (*c.late, *c.in_time)), default=None)
 
+    def off(self) -> set[tuple[str, str]]:
+        """Return the sources that are off, and those that are about to be called so."""
+        return {
+            key
+            for key, count in self._counts.items()
+            if count.off
+            or (sum(t[0] for t in count.late.values()) >= ENOUGH and not any(count.in_time.values()))
+        }
+
     def to_state(self) -> list[list[Any]]:
         """Return the counts by source, in order."""
         return [[kind, source, count] for (kind, source), count in sorted(self._counts.items())]

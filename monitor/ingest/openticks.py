@@ -41,7 +41,10 @@ class OpenTicks:
         self._ticks: dict[int, dict[FrameKey, HeldFrame]] = {}
 
     def put(self, end: int, key: FrameKey, frame: HeldFrame) -> Quality | None:
-        """Put a frame into a tick; say whether another one of its key was there."""
+        """Put a frame into a tick; say whether another one of its key was there.
+
+        Two that differ contradict each other, unless their `seq` says which of them is the later word.
+        """
         tick = self._ticks.setdefault(end, {})
         there = tick.get(key)
         if there is None:
@@ -49,7 +52,9 @@ class OpenTicks:
             return None
         bill = key[0] == "cost"
         tick[key] = frame if bill else max(there, frame, key=lambda f: (f.seq, f.line))
-        return Quality.DUPLICATE if _same(there, frame) else Quality.CONFLICT
+        if _same(there, frame):
+            return Quality.DUPLICATE
+        return Quality.CONFLICT if bill or there.seq == frame.seq else Quality.SUPERSEDED
 
     def take(self, end: int) -> list[tuple[FrameKey, HeldFrame]]:
         """Remove a tick and return its frames in canonical order (kind, source, ts)."""

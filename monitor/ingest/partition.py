@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from monitor.catalog import Catalog
     from monitor.ingest.openticks import FrameKey
-    from monitor.types import Floats, Ints
+    from monitor.types import Floats, Ints, Silence, SourceLife
 
 MAX_SHAPES = 50_000
 UNANNOUNCED = -1
@@ -155,6 +155,18 @@ class Partition:
             return None
         arrived, frames = self._corrections.take(closed)
         return Late(tuple(arrived), late_cells(frames, self._book, self._hygiene, closed))
+
+    def lives(self) -> list[SourceLife]:
+        """Return how each source sends, in order."""
+        off = self._late.off()
+        return [
+            msgspec.structs.replace(life, late=(life.kind, life.source) in off)
+            for life in self._presence.lives()
+        ]
+
+    def silent_items(self) -> list[Silence]:
+        """Return the items that stay away while their sources report, in order."""
+        return self._presence.silent_items()
 
     def to_state(self) -> dict[str, Any]:
         """Return the state by source, so that it can be dealt out to another number of partitions."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from monitor.ingest.rhythm import NEVER, Rhythms
 from monitor.kernels.rounds import rounds
-from monitor.types import Silence
+from monitor.types import Silence, SourceLife
 
 if TYPE_CHECKING:
     from monitor.ingest.columns import SeriesBook
@@ -72,6 +72,8 @@ class Presence:
         for key in [key for key, stamps in self._signs.items() if min(stamps) <= end]:
             stamps = self._signs.pop(key)
             self.sign_of_life(*key, max(ts for ts in stamps if ts <= end))
+            if key in self.numbers and self.rhythms.silent[self.numbers[key]]:
+                self._end_silence(self.numbers[key], end)
             if later := [ts for ts in stamps if ts > end]:
                 self._signs[key] = later
 
@@ -128,8 +130,11 @@ class Presence:
     def _note_back(self, end: int, who: Ints, ts: Ints) -> None:
         newer = self.rhythms.silent[who] & (ts > self.rhythms.last[who])
         for number in sorted(set(who[newer].tolist())):
-            self.rhythms.silent[number] = False
-            self._back.append(self._silence(number, end, "back"))
+            self._end_silence(number, end)
+
+    def _end_silence(self, number: int, end: int) -> None:
+        self.rhythms.silent[number] = False
+        self._back.append(self._silence(number, end, "back"))
 
     def _silence(self, number: int, since: int, state: Any) -> Silence:
         kind, source = self.keys[number]
@@ -175,6 +180,26 @@ class Presence:
     def _item_silence(self, item: int, since: int, patience: int, state: Any) -> Silence:
         kind, entity = self.items[item]
         return Silence(entity, kind, since, state, int(self.item_rhythms.rhythm[item]), patience)
+
+    def lives(self) -> list[SourceLife]:
+        """Return how each source sends, in order."""
+        rhythms = self.rhythms
+        return [
+            SourceLife(
+                *key, int(rhythms.count[n]), int(rhythms.rhythm[n]), int(rhythms.last[n]),
+                bool(rhythms.silent[n]), round(self._lead.get(key, 0.0)), late=False,
+            )
+            for key, n in sorted(self.numbers.items())
+        ]  # fmt: skip
+
+    def silent_items(self) -> list[Silence]:
+        """Return the items that stay away while their sources report, in order."""
+        owner, last = self.item_owner, self.item_rhythms.last
+        patience = np.maximum(self.rhythms.threshold()[owner], self.item_rhythms.threshold())
+        silent = np.flatnonzero(self.item_silent)
+        return sorted(
+            self._item_silence(n, int(last[n]), int(patience[n]), "silent") for n in silent.tolist()
+        )
 
     def to_state(self) -> list[dict[str, Any]]:
         """Return the state by source, in order."""

@@ -191,6 +191,11 @@ class Baseline:
         at = (regime, np.arange(len(regime)))
         return self._columns["offset"][at].astype(np.float64), self._columns["learnt"][at].astype(np.int64)
 
+    def support(self) -> tuple[Ints, Ints]:
+        """Return (points, ms) that each row's level rests on, of its better known regime."""
+        points, learnt = self._columns["points"], self._columns["learnt"]
+        return points.max(axis=0).astype(np.int64), learnt.max(axis=0).astype(np.int64)
+
     def credit(self, rows: Bools, ms: int) -> None:
         """Count `ms` as learnt already, where other parameters of the row took that time."""
         self._columns["learnt"][:, rows] = np.maximum(self._columns["learnt"][:, rows], ms)

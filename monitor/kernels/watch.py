@@ -92,6 +92,10 @@ class Watch:
         level, learnt_ms = self._baseline.levels(regime)
         return level, learnt_ms >= self.learning.peers_ms
 
+    def support(self) -> tuple[Ints, Ints]:
+        """Return (points, ms) that the level of each row rests on, of its better known regime, (n,) each."""
+        return self._baseline.support()
+
     def restart(self, rows: Bools, credit_ms: int = 0) -> None:
         """Let some rows learn anew; `credit_ms` of their time to learn count as served."""
         self._baseline.restart(rows)

@@ -63,7 +63,7 @@ def build_replay(plan: ReplayPlan) -> Replay:
     files = recordings(plan.paths)
     _refuse_overwriting(plan, files)
     rules = load_rules(plan.rules)
-    topology_file = plan.topology or _beside(files)
+    topology_file = plan.topology or beside(files)
     topology = Topology.empty() if topology_file is None else read_topology(topology_file)
     settings = rules.settings
     setup = Setup(
@@ -83,7 +83,7 @@ def read_topology(path: Path) -> Topology:
     return Topology.parse((line for _, _, line in LineFile(path).read()), str(path))
 
 
-def _beside(files: list[Path]) -> Path | None:
+def beside(files: list[Path]) -> Path | None:
     """Return the topology that lies beside the frames, if there is one."""
     found = sorted(
         {file.parent / "topology.ndjson" for file in files if (file.parent / "topology.ndjson").exists()}

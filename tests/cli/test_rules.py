@@ -132,6 +132,27 @@ def test_show_answers_for_any_name(own):
     )
 
 
+def test_show_tells_what_a_label_map_does(own):
+    """Whose samples they are, and what is made of them; the operator's map stands for the shipped one."""
+    assert (
+        "nv_inference_* are model of model:{model}, item {instance}; makes " in run("show", "triton").stdout
+    )
+    (own / "labelmaps").mkdir()
+    block = '{names: ["x_*"], kind: model, source: ["model:{m}"]}'
+    (own / "labelmaps" / "triton.yaml").write_text(f"series: [{block}]\n")
+    shown = run("show", "triton", "--rules", own).stdout
+    assert shown == "label map triton: x_* are model of model:{m}\n"
+    assert [m.name for m in load_rules(own).labelmaps] == [m.name for m in load_rules().labelmaps]
+
+
+def test_a_directory_may_hold_label_maps_alone(tmp_path):
+    """What it lacks is shipped; what is no label map is a problem, not silence."""
+    (tmp_path / "labelmaps").mkdir()
+    assert run("check", "--rules", tmp_path).exit_code == 0
+    (tmp_path / "labelmaps" / "acme.yml").write_text("series: []")
+    assert "acme.yml: no label map; they end in `.yaml`" in run("check", "--rules", tmp_path).stdout
+
+
 def test_show_prints_everything_as_records(own):
     """`--json` without names is the whole of the rules in force."""
     record = json.loads(run("show", "--json", "--rules", own).stdout)
@@ -146,7 +167,7 @@ def test_show_says_no_to_a_name_that_means_nothing(own):
     result = run("show", "tick_ms", "nonsense", "--rules", own)
     assert result.exit_code == 1
     assert result.stdout == "tick_ms: 20000\n"
-    assert result.stderr == "No metric, XID code or setting is called nonsense.\n"
+    assert result.stderr == "No metric, XID code, setting or label map is called nonsense.\n"
 
 
 def test_the_manuals_session_is_real(tmp_path):

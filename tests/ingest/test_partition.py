@@ -237,3 +237,13 @@ def test_a_tick_part_holds_arrays_of_one_length() -> None:
     part = fresh().close(T0, judge=True)
     assert (len(part.series), len(part.ts), len(part.value)) == (0, 0, 0)
     assert part.value.dtype == np.float64
+
+
+def test_a_later_word_is_no_contradiction() -> None:
+    """Of two frames that differ the higher `seq` counts: superseded. Without a difference in it: a conflict."""
+    partition = fresh()
+    put(partition, line(T0, seq=1), line(T0, seq=2, metrics={"gpu_temp_celsius": [61.0]}))
+    put(partition, line(T0, "node:n2"), line(T0, "node:n2", metrics={"gpu_temp_celsius": [61.0]}))
+    put(partition, line(T0, "node:n3"), line(T0, "node:n3", seq=1, metrics={"gpu_temp_celsius": [61.0]}))
+    assert (partition.quality[Quality.SUPERSEDED], partition.quality[Quality.CONFLICT]) == (2, 1)
+    assert [value for _, _, _, value in close(partition, T0)][:1] == [61.0]

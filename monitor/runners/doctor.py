@@ -1,0 +1,87 @@
+"""A diagnosis of recorded files: frames, or exposition text as if it had been scraped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from monitor.adapters.lines import recordings
+from monitor.adapters.rules import load_rules
+from monitor.doctor import Diagnosis, Outside, diagnose
+from monitor.errors import UsageError
+from monitor.ingest.exposition.target import Target
+from monitor.ingest.frames import read_header
+from monitor.pipeline import Pipeline
+from monitor.runners.build import beside, read_topology
+from monitor.runners.recorder import Outputs
+from monitor.runners.replay import Replay
+from monitor.runners.sources import Sources
+from monitor.site import Setup
+from monitor.topology import Topology
+from monitor.units import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from monitor.adapters.rules import Rules
+    from monitor.runners.recorder import Report
+
+BATCH = 1_000
+
+
+def examine_frames(
+    paths: Sequence[Path], topology: Path | None, rules: Path | None, watch: Callable[[float, Report], None]
+) -> Diagnosis:
+    """Run recorded frames through the pipeline and say how it stands at their end. Nothing is written."""
+    files = recordings(paths)
+    read = load_rules(rules)
+    pipeline = _pipeline(read, topology or beside(files))
+    replay = Replay(files, pipeline, Outputs(), None, read.settings.snapshot_ticks)
+    report = replay.run(BATCH, watch)
+    return diagnose(pipeline, read.catalog, read.settings, Outside(dead=report.dead))
+
+
+def examine_exposition(
+    paths: Sequence[Path], instance: str, topology: Path | None, rules: Path | None
+) -> Diagnosis:
+    """Read files as scrapes of one target called `instance`, each at the time at which it was written."""
+    read = load_rules(rules)
+    graph_of = Topology.empty() if topology is None else read_topology(topology)
+    pipeline = _pipeline(read, topology)
+    sources = Sources(read, graph_of.at(0))
+    target = Target(sources.placer, {"instance": instance, "job": "file"})
+    dead: Counter[str] = Counter()
+    ts = 0
+    for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        ts = max(path.stat().st_mtime_ns // 1_000_000, ts + SECOND)
+        lines, bad = _scrape(path, target, sources, ts)
+        dead["line_not_readable"] += bad
+        for line in lines:
+            rejection = pipeline.accept(line, read_header(line), ts)
+            if rejection is not None:
+                dead[str(rejection.reason)] += 1
+    for _ in pipeline.finish(ts):
+        pass
+    outside = Outside(+dead, sources.left_out(), sources.doubled())
+    return diagnose(pipeline, read.catalog, read.settings, outside)
+
+
+def _pipeline(rules: Rules, topology: Path | None) -> Pipeline:
+    known = Topology.empty() if topology is None else read_topology(topology)
+    return Pipeline(Setup(rules.catalog, rules.settings, rules.faults_text, known))
+
+
+def _scrape(path: Path, target: Target, sources: Sources, ts: int) -> tuple[list[bytes], int]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start}: not UTF-8, so no exposition text") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    openmetrics = text.rstrip().endswith("# EOF")
+    scrape, placed = target.read(text, ts, openmetrics=openmetrics)
+    if not scrape.samples:
+        why = f"; {scrape.problems[0]}" if scrape.problems else ""
+        raise UsageError(f"{path}: holds no samples{why}")
+    return sources.frames(path.name, placed, target.left, ts), scrape.bad_lines

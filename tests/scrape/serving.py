@@ -1,0 +1,66 @@
+"""A small exposition server, and doors that remember."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass
+class Taken:
+    accepted: int
+    rejected: list = field(default_factory=list)
+
+
+class FullError(Exception):
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("full")
+        self.retry_after_s = retry_after_s
+
+
+class ShutError(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RememberingDoor:
+    """Takes everything, or raises what it is told to, so often."""
+
+    def __init__(self) -> None:
+        self.frames: list[dict] = []
+        self.origins: list[str] = []
+        self.raises: list[Exception] = []
+
+    def put(self, lines, origin):
+        if self.raises:
+            raise self.raises.pop(0)
+        self.frames += [json.loads(line) for line in lines]
+        self.origins.append(origin)
+        return Taken(len(lines))
+
+
+@asynccontextmanager
+async def serving(routes: dict):
+    """Serve handlers by path on loopback; gives the address."""
+    app = web.Application()
+    for path, handler in routes.items():
+        app.router.add_route("*", path, handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition, seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
