@@ -80,7 +80,10 @@ class Engine:
         """Stop after what is being done, with a snapshot; return whether it ended in time."""
         self._stopping.set()
         self._parts.journal.wake()
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        elif self._stored is not None:
+            self._stored.close()
         return not self._thread.is_alive()
 
     def drain(self) -> None:
@@ -112,7 +115,13 @@ class Engine:
 
     def _live(self) -> None:
         """Begin a life at the last snapshot and work until told to stop."""
-        life = Life(self._parts, self._take_store())
+        stored = self._take_store()
+        try:
+            life = Life(self._parts, stored)
+        except BaseException:
+            if stored is not None:
+                stored.close()
+            raise
         try:
             self._life = life
             self._work(life)

@@ -44,7 +44,7 @@ def killed_under_load(out: Path, kills: int, seed: int, lateness_s: int) -> None
             fleet.lost.set()
         time.sleep(rng.uniform(0.2, 3.0))
         process.kill()
-        process.start(ready=rng.random() < 0.5)
+        process.start(ready=kill % 2 == 0)  # every other one is killed while it starts
     fleet.lost.set()
     time.sleep(3)
     fleet.finish()
@@ -81,7 +81,11 @@ def check(out: Path, process: Process, fleet: Fleet, lateness_ms: int) -> None:
 
 def late_frames(process: Process, lateness_ms: int) -> int:
     """Return how many frames came too late to count."""
-    lines = [json.loads(line) for file in (process.state / "journal").iterdir() for line in file.open()]
+    lines = [
+        json.loads(line)
+        for file in (process.state / "journal").iterdir()
+        for line in file.read_bytes().splitlines()
+    ]
     return sum(frame["received"] + frame["ts"] // -1000 * 1000 > lateness_ms for frame in lines)
 
 

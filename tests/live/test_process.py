@@ -166,6 +166,18 @@ def test_commands_do_not_come_in_through_the_back_door(tmp_path: Path) -> None:
     assert journal.count(b"user:eve") == 1
 
 
+def test_on_another_address_than_loopback_frames_need_the_token(tmp_path: Path) -> None:
+    """Whoever can reach us from elsewhere must show the token before anything is read."""
+    process = Process(tmp_path, "--rules", str(rules(tmp_path)))
+    process.start("--listen", f"0.0.0.0:{process.port}")
+    assert send(process, gpu(0)).status_code == 401
+    headers = {"Authorization": f"Bearer {process.token()}"}
+    answer = httpx2.post(f"{process.url}/v1/frames", content=gpu(0), headers=headers, timeout=20)
+    assert answer.json() == {"accepted": 1, "rejected": []}
+    assert process.stop() == 0
+    assert b"node:n1" in (process.state / "journal" / "frames-0000000001.ndjson").read_bytes()
+
+
 def test_one_process_has_a_state_directory_and_a_store(tmp_path: Path) -> None:
     """A second one is told which process has it."""
     process = Process(tmp_path, "--rules", str(rules(tmp_path)), "--store", f"chdb://{tmp_path}/store")

@@ -75,6 +75,7 @@ def run(lines: list[bytes], settings: Path, *, live: bool, partitions: int = 1) 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_when_a_tick_closes_changes_nothing(tmp_path: Path, seed: int) -> None:
     """The same lines, live and as a recording, under one partition and three: the same records, tick by tick."""
