@@ -20,11 +20,12 @@ from monitor.topology import Topology
 from monitor.units import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from monitor.adapters.rules import Rules
     from monitor.runners.replay import Report
+    from monitor.runners.scrapes import Scraped
 
 BATCH = 1_000
 
@@ -62,8 +63,13 @@ def examine_exposition(
                 dead[str(rejection.reason)] += 1
     for _ in pipeline.finish(ts):
         pass
-    outside = Outside(+dead, sources.left_out(), sources.doubled())
-    return diagnose(pipeline, read.catalog, read.settings, outside)
+    return diagnose(pipeline, read.catalog, read.settings, outside(+dead, sources))
+
+
+def outside(dead: Mapping[str, int], sources: Sources, scraped: Sequence[Scraped] = ()) -> Outside:
+    """Return what never became a frame, of a process with sources."""
+    failed = {seen.target: seen.last_error for seen in scraped if seen.failures_in_row}
+    return Outside(dead, sources.left_out(), sources.doubled(), failed)
 
 
 def _pipeline(rules: Rules, topology: Path | None) -> Pipeline:
