@@ -26,6 +26,7 @@ slow: setup ## the slow tests
 bench: setup ## speed and memory; figures for docs/performance.md
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.store
+	$(BIN)/python -m tests.bench.sources
 
 lint: setup ## style, types, docs
 	$(BIN)/ruff check .
