@@ -28,6 +28,7 @@ bench: setup ## speed and memory; figures for docs/performance.md
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.store
 	$(BIN)/python -m tests.bench.http
+	$(BIN)/python -m tests.bench.sources
 
 lint: setup ## style, types, docs
 	$(BIN)/ruff check .

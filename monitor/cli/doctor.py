@@ -29,6 +29,7 @@ SHOWN = 3
     metavar="NAME",
     help="PATHS are exposition text, as scraped from a target of this name (host:port).",
 )
+@click.option("--scrape", type=FILE, help="Scrape each target of this configuration once.")
 @click.option("--url", help="Ask a live process there, as http://127.0.0.1:8080.")
 @click.option(
     "--names", default=SHOWN, show_default=True, type=click.IntRange(1), help="Names shown of each."
@@ -39,6 +40,7 @@ def doctor_command(
     topology: Path | None,
     rules: Path | None,
     exposition: str | None,
+    scrape: Path | None,
     url: str | None,
     names: int,
     *,
@@ -48,17 +50,23 @@ def doctor_command(
 
     Metrics that no map knows, entities that the topology lacks, who is silent, who is still learning, whose
     clock is wrong, frames that could not be read. PATHS are recorded frames, or scrapes with --exposition;
-    with --url a live process is asked.
+    with --scrape targets are asked, with --url a live process.
 
     \b
     Examples:
       monitor doctor frames.ndjson.zst --topology topology.ndjson
       curl -s http://n0001:9400/metrics > n0001.prom; monitor doctor n0001.prom --exposition n0001:9400
+      monitor doctor --scrape scrape.yml
       monitor doctor --url http://127.0.0.1:8080
     """
-    if (url is None) == (not paths):
-        raise click.UsageError("give either PATHS or --url")
-    report = _asked(url) if url else _examined(paths, topology, rules, exposition, watching=not as_json)
+    if sum((bool(paths), scrape is not None, url is not None)) != 1:
+        raise click.UsageError("give one of PATHS, --scrape and --url")
+    if scrape is not None:
+        from monitor.runners.doctor import examine_scrape
+
+        report = examine_scrape(scrape, topology, rules)
+    else:
+        report = _asked(url) if url else _examined(paths, topology, rules, exposition, watching=not as_json)
     if as_json:
         import msgspec
 

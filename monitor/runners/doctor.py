@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from monitor.adapters.lines import recordings
 from monitor.adapters.rules import load_rules
+from monitor.adapters.scrapefile import load_scrape
 from monitor.doctor import Diagnosis, Outside, diagnose
 from monitor.errors import UsageError
 from monitor.ingest.exposition.target import Target
@@ -21,11 +24,12 @@ from monitor.topology import Topology
 from monitor.units import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from monitor.adapters.rules import Rules
     from monitor.runners.recorder import Report
+    from monitor.runners.scrapes import Scraped
 
 BATCH = 1_000
 
@@ -63,8 +67,60 @@ def examine_exposition(
                 dead[str(rejection.reason)] += 1
     for _ in pipeline.finish(ts):
         pass
-    outside = Outside(+dead, sources.left_out(), sources.doubled())
-    return diagnose(pipeline, read.catalog, read.settings, outside)
+    return diagnose(pipeline, read.catalog, read.settings, outside(+dead, sources))
+
+
+def examine_scrape(path: Path, topology: Path | None, rules: Path | None) -> Diagnosis:
+    """Scrape each target of a configuration once. Raises UsageError, ConfigError with every problem of it."""
+    from monitor.runners.scraper import Scraper
+
+    read = load_rules(rules)
+    file = load_scrape(path, [labelmap.name for labelmap in read.labelmaps])
+    known = Topology.empty() if topology is None else read_topology(topology)
+    sources, door = Sources(read, known.at(0)), _Kept()
+
+    async def run() -> Sequence[Scraped]:
+        scraper = Scraper(file, sources, door)
+        await scraper.once()
+        return scraper.report()
+
+    scraped = asyncio.run(run())
+    pipeline, dead, last = _pipeline(read, topology), Counter[str](), 0
+    for line in door.lines:
+        header = read_header(line)
+        last = max(last, getattr(header, "ts", 0))
+        rejection = pipeline.accept(line, header, last)
+        if rejection is not None:
+            dead[str(rejection.reason)] += 1
+    for _ in pipeline.finish(last):
+        pass
+    found = outside(dead, sources, scraped)
+    told = replace(found, failed={**found.failed, **file.problems})
+    return diagnose(pipeline, read.catalog, read.settings, told)
+
+
+class _Kept:
+    """A door that keeps lines in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def put(self, lines: Sequence[bytes], origin: str) -> _Taken:
+        del origin
+        self.lines += lines
+        return _Taken(len(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    accepted: int
+    rejected: Sequence[object] = ()
+
+
+def outside(dead: Mapping[str, int], sources: Sources, scraped: Sequence[Scraped] = ()) -> Outside:
+    """Return what never became a frame, of a process with sources."""
+    failed = {seen.target: seen.last_error for seen in scraped if seen.failures_in_row}
+    return Outside(dead, sources.left_out(), sources.doubled(), failed)
 
 
 def _pipeline(rules: Rules, topology: Path | None) -> Pipeline:

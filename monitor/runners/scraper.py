@@ -87,8 +87,25 @@ class Scraper:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            for client in self._clients.values():
-                await client.aclose()
+            await self._hang_up()
+
+    async def once(self) -> None:
+        """Scrape each target one time, now."""
+
+        async def scrape(spec: TargetSpec) -> None:
+            seen = self._seen[spec.key] = Scraped(spec.name)
+            async with self._turn:
+                await self._scrape(self._client(spec.job), spec, _target(spec, self._sources), seen)
+
+        try:
+            await asyncio.gather(*(scrape(spec) for spec in self._file.targets()))
+        finally:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
 
     def report(self) -> list[Scraped]:
         """Return how each target does, by name."""

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 
 from monitor.adapters.rules import load_rules
@@ -208,3 +209,27 @@ def test_a_file_that_is_no_scrape_is_refused(tmp_path):
     result = CliRunner().invoke(doctor_command, [str(tmp_path / "x.html"), "--exposition", "n1"])
     assert isinstance(result.exception, UsageError)
     assert "holds no samples; line 1: not a sample: `<html>`" in str(result.exception)
+
+
+def test_a_scrape_file_is_tried(tmp_path):
+    """Each target is asked once: what comes, what fails."""
+
+    async def exporter(request):
+        return web.Response(text='DCGM_FI_DEV_GPU_TEMP{gpu="0",Hostname="n1"} 60\nacme 1\n')
+
+    async def run():
+        async with serving({"/metrics": exporter}) as address:
+            targets = f"static_configs: [{{targets: ['{address}', '127.0.0.1:1']}}]"
+            (tmp_path / "scrape.yml").write_text(f"scrape_configs: [{{job_name: dcgm, {targets}}}]")
+            arguments = ["--scrape", str(tmp_path / "scrape.yml"), "--json"]
+            return await asyncio.to_thread(CliRunner().invoke, doctor_command, arguments)
+
+    result = asyncio.run(run())
+    assert result.exit_code == 0, result.output
+    told = {f["topic"]: [i["name"] for i in f["items"]] for f in json.loads(result.stdout)["findings"]}
+    assert told.pop("failed_scrapes") == ["dcgm http://127.0.0.1:1/metrics"]
+    assert told == {
+        "unmapped": ["acme"],
+        "unplaced": ["gpu:n1/0", "node:n1"],
+        "learning": ["gpu:n1/0", "node:n1"],
+    }

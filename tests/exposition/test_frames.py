@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from monitor.ingest.exposition.derived import growth, quantile, total
 from monitor.ingest.exposition.placing import Left, Placer, Slot
-from monitor.ingest.frames import Body, read_body
+from monitor.ingest.frames import Body, read_body, read_header
+from monitor.pipeline import Pipeline
+from monitor.site import Setup
+from monitor.topology import Topology
 
 from .conftest import T0, Scraped
 
@@ -215,7 +218,48 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(readings, q):
 
 def test_half_of_a_histogram_has_no_quantile():
     """A sum or a growth with a part missing would be a false reading."""
-    whole = {(0.1, "a"): 1.0, (math.inf, "a"): 2.0}
-    assert total({(math.inf, "a"): 2.0}, {(math.inf, "a"): 1.0, (math.inf, "b"): 1.0}) is None
-    assert growth({(0.1, "a"): 3.0, (math.inf, "a"): 1.0}, whole) == {(0.1, "a"): 3.0, (math.inf, "a"): 1.0}
+    whole = {(0.1, b"a"): 1.0, (math.inf, b"a"): 2.0}
+    assert total({(math.inf, b"a"): 2.0}, {(math.inf, b"a"): 1.0, (math.inf, b"b"): 1.0}) is None
+    assert growth({(0.1, b"a"): 3.0, (math.inf, b"a"): 1.0}, whole) == {
+        (0.1, b"a"): 3.0,
+        (math.inf, b"a"): 1.0,
+    }
     assert quantile(0.5, {math.inf: 3.0}) is None
+
+
+def test_replicas_that_went_away_leave_nothing(scraped):
+    """Pods come and go under new names for weeks."""
+    for k in range(120):
+        text = vllm({"stop": k}, {"0.1": k, "+Inf": k}).replace(
+            'model_name="m"', f'model_name="m",engine="{k}"'
+        )
+        scraped.scrape(
+            text + f'vllm:gpu_cache_usage_perc{{model_name="m",engine="{k}"}} 1\n', T0 + k * 60_000
+        )
+    (source,) = scraped.assembly._sources.values()
+    assert len(source.inputs) <= 3 * 31
+    assert len(source.owners) == len(source.moments) == 1
+
+
+def test_counters_of_servers_become_rates_in_the_pipeline(rules, scraped):
+    """What vLLM counts is requests and tokens a second, of a replica of its model."""
+    pipeline = Pipeline(
+        Setup(rules.catalog, rules.settings, rules.faults_text, Topology.empty(), rollups=True)
+    )
+    for k in range(3):
+        text = vllm({"stop": 100 + 30 * k}, {"0.1": 20 * k, "1.0": 30 * k, "+Inf": 30 * k})
+        text += f'vllm:generation_tokens_total{{model_name="m"}} {k * 3000}\nvllm:kv_cache_usage_perc{{model_name="m"}} 0.5\n'
+        _, placed = scraped.target.read(text, T0 + 15_000 * k)
+        for line in scraped.assembly.put(placed, T0):
+            assert pipeline.accept(line, read_header(line), T0 + 15_000 * k) is None
+    got = {}
+    for output in pipeline.finish(T0 + 30_000):
+        names, cells = output.cells.names, output.cells
+        for row, ts, value in zip(cells.row, cells.ts, cells.value, strict=True):
+            assert names.entities[names.entity[row]] == "replica:m/n0001:9400"
+            got[names.metrics[names.metric[row]][1], int(ts) - T0] = float(value)
+    assert got["requests_per_second", 30_000] == 2.0
+    assert got["tokens_per_second", 30_000] == 200.0
+    assert got["saturation_ratio", 30_000] == 0.5
+    assert got["latency_p50_ms", 30_000] == pytest.approx(75.0)
+    assert pipeline.quality == {}

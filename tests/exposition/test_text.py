@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from monitor.ingest.exposition.text import TextReader
+from monitor.ingest.exposition.text import Series, TextReader
 
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 
@@ -37,10 +37,10 @@ def told(families) -> list:
 
 
 def read(text: str, *, openmetrics: bool = False) -> list:
-    scrape = TextReader().read(text, openmetrics=openmetrics)
+    scrape = TextReader(Series).read(text, openmetrics=openmetrics)
     assert scrape.problems == []
     assert scrape.complete
-    return sorted(((s.series.name, dict(s.series.labels), s.value) for s in scrape.samples), key=repr)
+    return sorted(((s.name, dict(s.labels), value) for s, value, _ in scrape.samples), key=repr)
 
 
 @given(st.lists(VALUES, min_size=1, max_size=3, unique=True), st.floats(allow_nan=False))
@@ -55,20 +55,20 @@ def test_both_formats_are_read_as_the_official_parsers_read_them(labels, number)
 
 def test_a_series_is_parsed_once():
     """The second scrape gives the same series objects, and forgets what is gone."""
-    reader = TextReader()
+    reader = TextReader(Series)
     first = reader.read('a{x="1"} 1\nb 2\n').samples
     second = reader.read('a{x="1"} 5\n').samples
-    assert second[0].series is first[0].series
-    assert second[0].value == 5
-    assert reader.read("b 2\n").samples[0].series is not first[1].series
+    assert second[0][0] is first[0][0]
+    assert second[0][1] == 5
+    assert reader.read("b 2\n").samples[0][0] is not first[1][0]
 
 
 def test_times_of_samples():
     """The text format has milliseconds, OpenMetrics seconds; exemplars are passed over."""
-    assert TextReader().read("a 1 1795500000123").samples[0].ts == 1795500000123
+    assert TextReader(Series).read("a 1 1795500000123").samples[0][2] == 1795500000123
     text = 'a_bucket{le="1"} 1 1795500000.123 # {trace="}"} 0.5 1795500000\n# EOF\n'
-    sample = TextReader().read(text, openmetrics=True).samples[0]
-    assert (sample.ts, sample.value, sample.series.labels) == (1795500000123, 1.0, {"le": "1"})
+    series, value, ts = TextReader(Series).read(text, openmetrics=True).samples[0]
+    assert (ts, value, series.labels) == (1795500000123, 1.0, {"le": "1"})
 
 
 @pytest.mark.parametrize(
@@ -76,22 +76,22 @@ def test_times_of_samples():
 )
 def test_a_bad_line_costs_itself_only(line):
     """It is counted and told with its number; the rest of the scrape counts."""
-    scrape = TextReader().read(f"good 1\n{line}\nalso 2\n")
-    assert [s.series.name for s in scrape.samples] == ["good", "also"]
+    scrape = TextReader(Series).read(f"good 1\n{line}\nalso 2\n")
+    assert [s.name for s, _, _ in scrape.samples] == ["good", "also"]
     assert scrape.bad_lines == 1
     assert scrape.problems[0].startswith("line 2: not a ")
 
 
 def test_openmetrics_that_was_cut_short_is_known():
     """Without `# EOF` nobody knows what is missing."""
-    assert not TextReader().read("a 1\n", openmetrics=True).complete
-    assert TextReader().read("a 1\n# EOF\n", openmetrics=True).complete
-    assert TextReader().read("a 1\n").complete
+    assert not TextReader(Series).read("a 1\n", openmetrics=True).complete
+    assert TextReader(Series).read("a 1\n# EOF\n", openmetrics=True).complete
+    assert TextReader(Series).read("a 1\n").complete
 
 
 def test_not_a_number_is_a_reading():
     """NaN, +Inf and -Inf are read as they are."""
-    a, b, c = (s.value for s in TextReader().read("a NaN\nb +Inf\nc -Inf\n").samples)
+    a, b, c = (value for _, value, _ in TextReader(Series).read("a NaN\nb +Inf\nc -Inf\n").samples)
     assert math.isnan(a)
     assert (b, c) == (math.inf, -math.inf)
 
@@ -106,8 +106,8 @@ def test_odd_lines_among_new_ones_change_nothing_for_the_others():
         'f{z="} "} 5',
         "g\t6",
     ]
-    scrape = TextReader().read("\n".join(lines) + "\n# EOF\n", openmetrics=True)
-    got = [(s.series.name, s.series.labels, s.value) for s in scrape.samples]
+    scrape = TextReader(Series).read("\n".join(lines) + "\n# EOF\n", openmetrics=True)
+    got = [(s.name, s.labels, value) for s, value, _ in scrape.samples]
     assert got == [
         ("a", {"x": "1"}, 1), ("b_bucket", {"le": "1"}, 2), ("c.d", {"y": "2"}, 3), ("f", {"z": "} "}, 5), ("g", {}, 6),
     ]  # fmt: skip

@@ -45,14 +45,14 @@ class RememberingDoor:
 
 
 @asynccontextmanager
-async def serving(routes: dict):
+async def serving(routes: dict, tls=None):
     """Serve handlers by path on loopback; gives the address."""
     app = web.Application()
     for path, handler in routes.items():
         app.router.add_route("*", path, handler)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
         yield f"127.0.0.1:{runner.addresses[0][1]}"

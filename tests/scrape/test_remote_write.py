@@ -11,7 +11,6 @@ import subprocess
 from contextlib import contextmanager
 from itertools import pairwise
 
-import cramjam
 import httpx2
 import pytest
 from aiohttp import web
@@ -25,6 +24,7 @@ from monitor.ingest.exposition.remote import MAX_DECOMPRESSED, V2, Push, Refusal
 from monitor.runners.sources import Sources
 from monitor.web.remote_write import RemoteWriteReceiver, remote_write_handler
 
+from .requests import field, packed, request1, request2, sample, varint
 from .serving import FullError, RememberingDoor, ShutError, serving, until
 
 RULES = load_rules()
@@ -36,48 +36,6 @@ HEADERS = {
 HEADERS2 = HEADERS | {"content-type": f"application/x-protobuf;proto={V2}"}
 STALE = struct.unpack(">d", struct.pack(">Q", 0x7FF0000000000002))[0]
 GPU = {"__name__": "DCGM_FI_DEV_GPU_TEMP", "Hostname": "n1", "gpu": "0", "instance": "n1:9400", "job": "dcgm"}
-
-
-def varint(number: int) -> bytes:
-    out = b""
-    while number > 0x7F:
-        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
-    return out + bytes([number])
-
-
-def field(number: int, payload: bytes) -> bytes:
-    """Return a length-delimited field."""
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-def sample(value: float, ts: int) -> bytes:
-    return varint(1 << 3 | 1) + struct.pack("<d", value) + varint(2 << 3) + varint(ts)
-
-
-def request1(series: list[tuple[dict[str, str], list[tuple[float, int]]]]) -> bytes:
-    """Return a WriteRequest by hand: labels are field 1, samples field 2, of series, field 1; metadata is 3."""
-    out = b""
-    for labels, samples in series:
-        body = b"".join(
-            field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(labels.items())
-        )
-        out += field(1, body + b"".join(field(2, sample(*s)) for s in samples))
-    return out + field(3, field(2, b"DCGM_FI_DEV_GPU_TEMP"))
-
-
-def request2(series: list[tuple[dict[str, str], list[tuple[float, int]]]]) -> bytes:
-    """Return a Request of 2.0 by hand: symbols are field 4, series field 5, with packed references, field 1."""
-    symbols, out = [""], b""
-    for labels, samples in series:
-        words = [word for pair in sorted(labels.items()) for word in pair]
-        symbols += [word for word in words if word not in symbols]
-        refs = field(1, b"".join(varint(symbols.index(word)) for word in words))
-        out += field(5, refs + b"".join(field(2, sample(*s)) for s in samples))
-    return b"".join(field(4, symbol.encode()) for symbol in symbols) + out
-
-
-def packed(raw: bytes) -> bytes:
-    return bytes(cramjam.snappy.compress_raw(raw))
 
 
 def reader() -> RemoteWrite:

@@ -6,6 +6,9 @@ import asyncio
 import gzip
 import json
 import logging
+import shutil
+import ssl
+import subprocess
 
 import pytest
 from aiohttp import web
@@ -13,6 +16,7 @@ from aiohttp import web
 from monitor.adapters.rules import load_rules
 from monitor.adapters.scrapefile import load_scrape
 from monitor.errors import UsageError
+from monitor.runners.doctor import outside
 from monitor.runners.scraper import Scraper, failures, next_time
 from monitor.runners.sources import Sources
 
@@ -258,3 +262,42 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path):
     """Not at the first scrape."""
     with pytest.raises(UsageError, match="tls_config of job dcgm"):
         scraping(tmp_path, job("n1:9400", "tls_config: {ca_file: none.pem}"), RememberingDoor())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A self-signed certificate of 127.0.0.1."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no `openssl` on this machine")
+    path = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=exporter",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path / "key.pem", "-out", path / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tls", "works"), [("ca_file: cert.pem", True), ("insecure_skip_verify: true", True), ("{}", False)]
+)
+def test_https_is_checked_unless_told_otherwise(tmp_path, certificate, tls, works):
+    """A certificate that nobody vouches for is no answer."""
+    shutil.copy(certificate / "cert.pem", tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    door = RememberingDoor()
+
+    async def run():
+        async with serving({"/metrics": text(TEXT)}, context) as address:
+            keys = f"scheme: https\n    tls_config: {tls if tls == '{}' else '{' + tls + '}'}"
+            scraper = scraping(tmp_path, job(address, keys), door)
+            await watched(scraper, lambda: door.frames or reasons(scraper))
+            return scraper
+
+    scraper = asyncio.run(run())
+    assert bool(door.frames) is works
+    assert reasons(scraper) == (set() if works else {"unreachable"})
+    assert outside({}, scraper._sources, scraper.report()).failed.keys() == (
+        set() if works else {scraper.report()[0].target}
+    )

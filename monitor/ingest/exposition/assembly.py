@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitor.ingest.exposition.derived import derive, total
-from monitor.units import MINUTE
+from monitor.units import MINUTE, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.ingest.exposition.labelmap import Block
     from monitor.ingest.exposition.placing import Slot
 
-KEEP_MS = MINUTE
+KEEP_MS = 45 * SECOND
 """How far behind its source's latest moment a part may come and still join its frame."""
 FORGET_MS = 30 * MINUTE
 HISTORY = 4
@@ -47,13 +47,13 @@ class _Moment:
     __slots__ = ("blocks", "cells", "tags", "told")
 
     def __init__(self) -> None:
-        self.cells: dict[tuple[str, str | None], tuple[str, float]] = {}
+        self.cells: dict[tuple[str, str | None], float] = {}
         self.blocks: dict[tuple[str | None, int], Block] = {}
         self.tags: dict[str, str] = {}
         self.told = -1
 
 
-_Parts = dict[tuple[float, str], float]
+_Parts = dict[tuple[float, bytes], float]
 
 
 class _Source:
@@ -61,6 +61,7 @@ class _Source:
 
     def __init__(self) -> None:
         self.moments: dict[int, _Moment] = {}
+        self.owners: dict[tuple[str, str | None], bytes] = {}
         self.inputs: dict[tuple[str | None, str], list[tuple[int, _Parts]]] = {}
         self.heard = 0
 
@@ -82,6 +83,13 @@ class _Source:
             del history[:-HISTORY]
             at = bisect_left(history, ts, key=lambda entry: entry[0])
         return history[at][1] if at < len(history) and history[at][0] == ts else {}
+
+    def forget(self) -> None:
+        """Drop what items that went away have left."""
+        latest = max(self.moments, default=0)
+        lately = {cell for moment in self.moments.values() for cell in moment.cells}
+        self.owners = {cell: ident for cell, ident in self.owners.items() if cell in lately}
+        self.inputs = {key: told for key, told in self.inputs.items() if told[-1][0] >= latest - FORGET_MS}
 
     def two(self, key: tuple[str | None, str], ts: int) -> tuple[_Parts, _Parts | None]:
         """Return the readings of an input at a moment, and at the one before."""
@@ -124,22 +132,29 @@ class Assembly:
         moment, item = source.moment(ts), slot.place.item
         if slot.tags:
             moment.tags = {**dict(slot.tags), **moment.tags}
-        if slot.direct is not None:
-            cell = (slot.direct, item)
-            there = moment.cells.get(cell)
-            if there is None or there[0] >= slot.ident:
-                moment.cells[cell] = (slot.ident, value * slot.scale)
-            if there is not None and there[0] != slot.ident:
-                self.doubled[slot.direct] += 1
+        if slot.cell is not None:
+            self._fill(source, moment, slot, value * slot.scale)
         if slot.feeds is not None:
             source.feed((item, slot.feeds), ts)[slot.bound, slot.ident] = value
             moment.blocks[item, id(slot.block)] = slot.block
+
+    def _fill(self, source: _Source, moment: _Moment, slot: Slot, value: float) -> None:
+        """Note a reading. Of two series that fall on one place the one with the lesser ident counts."""
+        cell, owner = slot.cell, source.owners.get(slot.cell)  # type: ignore[arg-type]
+        assert cell is not None
+        if owner != slot.ident and cell in moment.cells:
+            self.doubled[cell[0]] += 1
+            if owner is not None and slot.ident > owner:
+                return
+        if owner != slot.ident:
+            source.owners[cell] = slot.ident
+        moment.cells[cell] = value
 
     def _frame(self, kind: str, name: str, ts: int) -> bytes | None:
         source = self._sources[kind, name]
         moment = source.moments[ts]
         cells: dict[tuple[str, str | None], Value] = {
-            cell: _spelled(value) for cell, (_, value) in moment.cells.items()
+            cell: _spelled(value) for cell, value in moment.cells.items()
         }
         for (item, _), block in moment.blocks.items():
             for metric, value in _worked_out(source, block, item, ts):
@@ -157,6 +172,8 @@ class Assembly:
         self._swept = now
         for key in [key for key, source in self._sources.items() if source.heard < now - FORGET_MS]:
             del self._sources[key]
+        for source in self._sources.values():
+            source.forget()
 
 
 def _worked_out(

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from monitor.ingest.exposition.labelmap import Derived
 
-    Parts = Mapping[tuple[float, str], float]
+    Parts = Mapping[tuple[float, bytes], float]
     """Readings by the upper bound of their bucket (infinity where there is none) and their series."""
 
 
 def total(now: Parts, before: Parts | None) -> float | None:
     """Return the sum of counters, None while one that was there before is missing.
 
-    >>> total({(math.inf, "a"): 2.0, (math.inf, "b"): 3.0}, None)
+    >>> total({(math.inf, b"a"): 2.0, (math.inf, b"b"): 3.0}, None)
     5.0
     """
     if before is not None and before.keys() - now.keys():
@@ -43,20 +43,20 @@ def derive(how: Derived, now: Sequence[Parts], before: Sequence[Parts | None]) -
     return None if found is None else found * how.scale
 
 
-def growth(now: Parts, before: Parts) -> dict[tuple[float, str], float]:
+def growth(now: Parts, before: Parts) -> dict[tuple[float, bytes], float]:
     """Return by how much each reading grew; of a series of which any fell, what all show now."""
     anew = {key[1] for key, value in now.items() if value < before[key]}
     return {key: value if key[1] in anew else value - before[key] for key, value in now.items()}
 
 
-def _ratio(how: Derived, grown: Mapping[str, Mapping[tuple[float, str], float]]) -> float | None:
+def _ratio(how: Derived, grown: Mapping[str, Mapping[tuple[float, bytes], float]]) -> float | None:
     part, whole = (
         math.fsum(v for name in names for v in grown[name].values()) for names in (how.ratio, how.to)
     )
     return part / whole if whole > 0 else None
 
 
-def _by_bound(grown: Mapping[tuple[float, str], float]) -> dict[float, float]:
+def _by_bound(grown: Mapping[tuple[float, bytes], float]) -> dict[float, float]:
     counts: dict[float, float] = {}
     for (bound, _), count in sorted(grown.items()):
         counts[bound] = counts.get(bound, 0.0) + count

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from monitor.ingest.exposition.labelmap import fill, pattern_of
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 PARTS = ("_bucket", "_sum", "_count", "_created")
 NO_BOUND = float("inf")
 MAX_NAMES = 100_000
+
+
+V = TypeVar("V")
 
 
 class Left(StrEnum):
@@ -41,15 +45,15 @@ class Place(NamedTuple):
 class Slot:
     """Where the samples of one series go.
 
-    direct: the metric that they are, times `scale`. feeds: the name under which they are inputs of derived
-    metrics, with the upper bound of their bucket. ident: what tells the series apart.
+    cell: the metric that they are, times `scale`, and the item. feeds: the name under which they are inputs
+    of derived metrics, with the upper bound of their bucket. ident: tells the series from others.
     """
 
     place: Place
     block: Block
-    ident: str
+    ident: bytes
     tags: tuple[tuple[str, str], ...] = ()
-    direct: str | None = None
+    cell: tuple[str, str | None] | None = None
     scale: float = 1.0
     feeds: str | None = None
     bound: float = NO_BOUND
@@ -73,6 +77,7 @@ class Placer:
         self._blocks: dict[str | None, list[tuple[re.Pattern[str], Block]]] = {None: everything}
         self._blocks.update(by_name)
         self._found: dict[tuple[str, str | None], Block | None] = {}
+        self._values: dict[Any, Any] = {}
 
     def place(self, name: str, labels: Mapping[str, str], labelmap: str | None = None) -> Slot | Left:
         """Return where a series goes, or why nowhere. KeyError: no such label map."""
@@ -104,8 +109,16 @@ class Placer:
             return Left.UNPLACED
         tags = tuple((k, v) for k, t in sorted(block.tags.items()) if (v := fill(t, labels)) is not None)
         place = self._known(block.kind, source, None if item is None else item.replace("/", "_"))
-        ident = name + "".join(f"\0{k}\0{labels[k]}" for k in sorted(labels) if k != "le")
-        return Slot(place, block, ident, tags, direct, scale, feeds, bound)
+        place, tags = self._shared(place), self._shared(tags)
+        cell = None if direct is None else self._shared((direct, place.item))
+        return Slot(place, block, _ident(name, labels), tags, cell, scale, feeds, bound)
+
+    def _shared(self, value: V) -> V:
+        """Return the one object of this value, of which thousands of series have each the same."""
+        if len(self._values) >= MAX_NAMES:
+            self._values.clear()
+        shared: V = self._values.setdefault(value, value)
+        return shared
 
     def _known(self, kind: str, source: str, item: str | None) -> Place:
         owner = self._gpus.get(item) if kind == "gpu" and item is not None else None
@@ -138,6 +151,11 @@ def base_name(name: str) -> str:
         if name.endswith(part):
             return name.removesuffix(part)
     return name
+
+
+def _ident(name: str, labels: Mapping[str, str]) -> bytes:
+    words = "".join(f"\0{key}\0{labels[key]}" for key in sorted(labels) if key != "le")
+    return blake2b(f"{name}{words}".encode(), digest_size=8).digest()
 
 
 def _bound(name: str, labels: Mapping[str, str]) -> float | None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from monitor.ingest.exposition.placing import Placer
 
 NAME = "__name__"
+Placed = Slot | Left | None
+"""Where a series goes, or why nowhere; None where relabelling dropped it."""
 
 
 class Target:
@@ -35,32 +37,28 @@ class Target:
     ) -> None:
         self._placer, self._labels, self._labelmap = placer, dict(labels), labelmap
         self._honor_labels, self._honor_timestamps, self._relabel = honor_labels, honor_timestamps, relabel
-        self._reader = TextReader()
-        self._slots: dict[str, tuple[str, Slot | Left | None]] = {}
+        self._reader = TextReader(self._slot)
         self.left: list[tuple[Left, str]] = []
 
     def read(
         self, text: str, ts: int, *, openmetrics: bool = False
-    ) -> tuple[Scrape, list[tuple[Slot, int, float]]]:
+    ) -> tuple[Scrape[tuple[str, Placed]], list[tuple[Slot, int, float]]]:
         """Return what a scrape at `ts` says, and its samples by their places.
 
         What is in no frame is in `left`, until the next scrape.
         """
         scrape = self._reader.read(text, openmetrics=openmetrics)
-        slots: dict[str, tuple[str, Slot | Left | None]] = {}
         placed: list[tuple[Slot, int, float]] = []
         left: list[tuple[Left, str]] = []
-        for series, value, own in scrape.samples:
-            known = self._slots.get(series.text)
-            name, slot = slots[series.text] = known or self._slot(series.name, series.labels)
+        for (name, slot), value, own in scrape.samples:
             if isinstance(slot, Slot):
                 placed.append((slot, ts if own is None or not self._honor_timestamps else own, value))
             elif slot is not None and slot is not Left.IDLE:
                 left.append((slot, name))
-        self._slots, self.left = slots, left
+        self.left = left
         return scrape, placed
 
-    def _slot(self, name: str, scraped: Mapping[str, str]) -> tuple[str, Slot | Left | None]:
+    def _slot(self, name: str, scraped: Mapping[str, str]) -> tuple[str, Placed]:
         labels = self._merged(scraped)
         if self._relabel is not None:
             changed = self._relabel({NAME: name, **labels})

@@ -7,12 +7,12 @@ it is new and then known by its text; only the number is read each time.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _LINE = re.compile(
     r'[ \t]*((?:[a-zA-Z_:][a-zA-Z0-9_:]*)?[ \t]*(?:\{[^"}]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"}]*)*\})?)'
@@ -21,44 +21,45 @@ _LINE = re.compile(
 MAX_PROBLEMS = 5
 
 
+S = TypeVar("S")
+
+
 class Series(NamedTuple):
-    """A sample's name and labels; `text` is how they stood, by which the series is known."""
+    """A sample's name and labels."""
 
     name: str
     labels: Mapping[str, str]
-    text: str
 
 
-class Sample(NamedTuple):
-    """One reading. `ts` is the sample's own time in ms, None where it has none."""
+class Scrape(NamedTuple, Generic[S]):
+    """What a body says: its samples, and the lines that could not be read (`problems`: the first few).
 
-    series: Series
-    value: float
-    ts: int | None
+    A sample is (its series, the reading, its own time in ms or None where it has none).
+    """
 
-
-class Scrape(NamedTuple):
-    """What a body says: its samples, and the lines that could not be read (`problems`: the first few)."""
-
-    samples: list[Sample]
+    samples: list[tuple[S, float, int | None]]
     bad_lines: int
     problems: list[str]
     complete: bool
 
 
-class TextReader:
-    """Reads the bodies of one target, one after the other."""
+class TextReader(Generic[S]):
+    """Reads the bodies of one target, one after the other.
 
-    def __init__(self) -> None:
-        self._known: dict[str, Series] = {}
+    `make` turns a name and labels into what stands for the series; it is asked once, the labels not kept.
+    """
 
-    def read(self, text: str, *, openmetrics: bool = False) -> Scrape:
+    def __init__(self, make: Callable[[str, Mapping[str, str]], S]) -> None:
+        self._make = make
+        self._known: dict[str, S] = {}
+
+    def read(self, text: str, *, openmetrics: bool = False) -> Scrape[S]:
         """Return the samples of a body. OpenMetrics that does not end in `# EOF` was cut short.
 
-        >>> TextReader().read('up{job="a"} 1').samples[0].series.labels
+        >>> TextReader(Series).read('up{job="a"} 1').samples[0][0].labels
         {'job': 'a'}
         """
-        samples: list[Sample] = []
+        samples: list[tuple[S, float, int | None]] = []
         problems: list[str] = []
         bad, known, ended = 0, {}, False
         lines = text.split("\n")
@@ -68,13 +69,13 @@ class TextReader:
                 ended = ended or line.rstrip() == "# EOF"
                 continue
             try:
-                sample = self._sample(line, 1000 if openmetrics else 1)
+                series, sample = self._sample(line, 1000 if openmetrics else 1)
             except ValueError as error:
                 bad += 1
                 if len(problems) < MAX_PROBLEMS:
                     problems.append(f"line {number}: {error}")
                 continue
-            known[sample.series.text] = sample.series
+            known[series] = sample[0]
             samples.append(sample)
         self._known = known
         return Scrape(samples, bad, problems, ended or not openmetrics)
@@ -94,21 +95,21 @@ class TextReader:
         parsed = [sample for family in families for sample in family.samples]
         if len(parsed) == len(new):
             pairs = zip(new, parsed, strict=True)
-            self._known.update({text: Series(s.name, s.labels, text) for text, s in pairs})
+            self._known.update({text: self._make(s.name, s.labels) for text, s in pairs})
 
-    def _sample(self, line: str, unit: int) -> Sample:
+    def _sample(self, line: str, unit: int) -> tuple[str, tuple[S, float, int | None]]:
         text, value, ts = _parts(line)
         series = self._known.get(text)
         if series is not None and value:
-            return Sample(series, _number(value), None if not ts else round(_number(ts) * unit))
+            return text, (series, _number(value), None if not ts else round(_number(ts) * unit))
         match = _LINE.fullmatch(line.rstrip("\r"))
         if match is None:
             raise ValueError(f"not a sample: `{line[:120]}`")
         text, value, ts, _ = match.groups()
         series = self._known.get(text)
         if series is None:
-            series = self._known[text] = _series(text)
-        return Sample(series, _number(value), None if ts is None else round(_number(ts) * unit))
+            series = self._known[text] = self._make(*_series(text))
+        return text, (series, _number(value), None if ts is None else round(_number(ts) * unit))
 
 
 def _parts(line: str) -> tuple[str, str, str]:
@@ -125,7 +126,7 @@ def _series(text: str) -> Series:
         raise ValueError(f"not a sample: `{text[:120]}`: {error}") from error
     if len(parsed) != 1:
         raise ValueError(f"not a sample: `{text[:120]}`")
-    return Series(parsed[0].name, parsed[0].labels, text)
+    return Series(parsed[0].name, parsed[0].labels)
 
 
 def _number(text: str) -> float:
