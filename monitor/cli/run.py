@@ -23,12 +23,13 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
     "--state", type=DIRECTORY,
     help="Directory for journal, snapshots, records, pages; by default beside the store, as STORE.live.",
 )  # fmt: skip
+@click.option("--scrape", type=IN_FILE, help="Scrape the targets of this file, in Prometheus's own form.")
 @click.option("--partitions", default=1, show_default=True, type=click.IntRange(1, 1024))
 @click.option("--drain", is_flag=True, help="Work off what there is, close every tick and exit.")
 @click.option("--stdin", is_flag=True, help="Read frames from standard input too, as `-` does.")
 def run_command(
     source: str | None, bus: str, store: str | None, topology: Path | None, rules: Path | None, listen: str,
-    state: Path | None, partitions: int, *, drain: bool, stdin: bool,
+    state: Path | None, scrape: Path | None, partitions: int, *, drain: bool, stdin: bool,
 ) -> None:  # fmt: skip
     """Run the pipeline live: frames in over HTTP, incidents, pages and metrics out.
 
@@ -36,11 +37,15 @@ def run_command(
     it goes on where it stood. The token for what changes state is in MONITOR_TOKEN, or in the file `token` of
     the state directory.
 
+    Prometheus may push to it too: remote write goes to /api/v1/write. `monitor doctor --url` says what of it
+    is not seen or not judged.
+
     With --drain, `received` in frames from standard input is honoured, and the process ends with them.
 
     \b
     Example:
       monitor run --topology topology.ndjson --store chdb:///var/lib/fleet
+      monitor run --topology topology.ndjson --state state --scrape prometheus.yml
       curl --data-binary @frames.ndjson http://127.0.0.1:8720/v1/frames
       monitor run --state state --drain - < frames.ndjson
     """
@@ -59,7 +64,7 @@ def run_command(
     if place is None:
         raise UsageError("name a directory for the journal and snapshots with --state")
     listening = bind(listen)
-    live = Live(LivePlan(place, store, topology, rules, partitions, drain))
+    live = Live(LivePlan(place, store, topology, rules, partitions, drain, scrape))
     stream = standard_input() if stdin or source == "-" else None
 
     def ready(url: str) -> None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from monitor.errors import JournalError, MonitorError, StoreError
+from monitor.errors import JournalError, MonitorError, StoreError, WorkError
 from monitor.runners.life import Life
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.adapters.journal import Place
     from monitor.runners.life import Parts
     from monitor.runners.storing import Stored
 
 LOG = logging.getLogger("monitor.engine")
+
+Answer = TypeVar("Answer")
 
 READ_BYTES = 1 << 20
 LOOK_S = 0.1
@@ -47,6 +53,7 @@ class Engine:
         self._ending = threading.Event()
         self._life: Life | None = None
         self._store_try = 0.0
+        self._questions: SimpleQueue[tuple[Callable[[Life], Any], Future[Any]]] = SimpleQueue()
         self.problems: dict[str, str] = {}
         self.failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -85,6 +92,28 @@ class Engine:
         elif self._stored is not None:
             self._stored.close()
         return not self._thread.is_alive()
+
+    def ask(self, question: Callable[[Life], Answer], timeout_s: float = 30.0) -> Answer:
+        """Have a question about its life answered by the thread that works, between two batches.
+
+        Raises WorkError where no answer came in time.
+        """
+        answer: Future[Answer] = Future()
+        self._questions.put((question, answer))
+        self._parts.journal.wake()
+        try:
+            return answer.result(timeout_s)
+        except TimeoutError as error:
+            raise WorkError("the pipeline does not work just now; see /healthz") from error
+
+    def _answer(self, life: Life) -> None:
+        while not self._questions.empty():
+            question, answer = self._questions.get()
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(question(life))
+                except Exception as error:  # noqa: BLE001 - it is the asker's
+                    answer.set_exception(error)
 
     def drain(self) -> None:
         """Work off all there is, close every tick, take a snapshot and stop."""
@@ -159,6 +188,7 @@ class Engine:
                 life.save()
                 self.problems.pop("work", None)
             self._look_for_store(life)
+            self._answer(life)
 
     def _tick(self, life: Life) -> None:
         """Where nothing has come for long enough that a tick could close, write down what time it is."""

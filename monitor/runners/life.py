@@ -21,6 +21,7 @@ from monitor.ingest.frames import Header, read_header
 from monitor.runners.recorder import Recorder, Report
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -89,6 +90,11 @@ class Life:
         self.place, self.clock = msgspec.convert(kept["place"], Place), kept["clock"]
         self.place = max(self.place, self._parts.journal.first)
         self._report.restore(kept["report"])
+
+    @property
+    def dead(self) -> Counter[str]:
+        """Dead letters so far, by reason."""
+        return self._report.dead
 
     def feed(self, lines: list[bytes], behind: Place) -> None:
         """Take lines of the journal up to the place behind them."""

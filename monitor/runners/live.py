@@ -15,6 +15,7 @@ from monitor.adapters.livefiles import forget_address, hold, make_token
 from monitor.adapters.meters import Meters
 from monitor.adapters.outbox import DurableOutbox
 from monitor.adapters.rules import load_rules
+from monitor.adapters.scrapefile import load_scrape
 from monitor.adapters.statedir import StateDir
 from monitor.errors import UsageError
 from monitor.ingest.rollups import window_ms
@@ -53,6 +54,7 @@ class LivePlan:
     rules: Path | None = None
     partitions: int = 1
     drain: bool = False
+    scrape: Path | None = None
 
 
 def default_state(store: str | None) -> Path | None:
@@ -73,11 +75,13 @@ class Live:
         self._closers: list[Callable[[], object]] = []
         self._turn, self._commanded = threading.Lock(), 0
         self.rules = load_rules(plan.rules)
-        topology = Topology.empty() if plan.topology is None else read_topology(plan.topology)
+        self.topology = Topology.empty() if plan.topology is None else read_topology(plan.topology)
+        maps = [labelmap.name for labelmap in self.rules.labelmaps]
+        self.scrape = None if plan.scrape is None else load_scrape(plan.scrape, maps)
         lock = hold(plan.state)
         self._closers.append(lock.close)
         try:
-            self._build(topology, environ)
+            self._build(self.topology, environ)
         except BaseException:
             self._close()
             raise

@@ -206,10 +206,10 @@ class Scraper:
             return self._sources.frames(spec.name, placed, target.left, ts)
 
         lines = await asyncio.to_thread(read)
-        answer = await put_aside(self._door, lines, f"scrape {spec.name}")
+        answer = await put_aside(self._door, lines, f"scrape:{spec.name}")
         if isinstance(answer, Refused) and answer.retry_after_s is not None:
             await asyncio.sleep(min(answer.retry_after_s, spec.job.interval_ms / SECOND / 2))
-            answer = await put_aside(self._door, lines, f"scrape {spec.name}")
+            answer = await put_aside(self._door, lines, f"scrape:{spec.name}")
         if isinstance(answer, Refused):
             seen.refused += len(lines)
             raise ScrapeFailed(ScrapeReason.REFUSED, answer.reason)

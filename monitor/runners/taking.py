@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from monitor.runners.door import DoorFullError, DoorShutError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,7 +27,7 @@ class Taken(Protocol):
 class Door(Protocol):
     """Where frames go in. `put` may be called from any thread and returns when the frames are safe.
 
-    It raises an error with `retry_after_s` when it is full, and one with `reason` when it is shut.
+    It raises DoorFullError when it is full, and DoorShutError when it takes nothing any more.
     """
 
     def put(self, lines: Sequence[bytes], origin: str) -> Taken:
@@ -41,14 +43,13 @@ class Refused:
 
 
 def put_or_say(door: Door, lines: Sequence[bytes], origin: str) -> int | Refused:
-    """Put frames in; return how many were taken, or why none were. Any other error is raised."""
+    """Put frames in; return how many were taken, or why none were."""
     try:
         return door.put(lines, origin).accepted if lines else 0
-    except Exception as error:
-        after, reason = getattr(error, "retry_after_s", None), getattr(error, "reason", None)
-        if after is None and reason is None:
-            raise
-        return Refused(str(reason or error or "full"), None if after is None else float(after))
+    except DoorFullError as error:
+        return Refused(str(error), error.retry_after_s)
+    except DoorShutError as error:
+        return Refused(str(error), None)
 
 
 async def put_aside(door: Door, lines: Sequence[bytes], origin: str) -> int | Refused:

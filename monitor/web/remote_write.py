@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_BODY = 32 * 2**20
 PROBLEMS_TOLD = 5
 WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
-ORIGIN = "remote write"
+ORIGIN = "remote_write"
 
 
 class RemoteWriteReceiver:

@@ -19,6 +19,7 @@ from monitor.adapters.livefiles import write_address
 from monitor.errors import UsageError
 from monitor.runners.door import DoorFullError, DoorShutError
 from monitor.web.app import build_app
+from monitor.web.sources import add_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = build_app(live, open_ingest=ipaddress.ip_address(host).is_loopback)
+    scraper = add_sources(app)
     settings = live.rules.settings
     runner = web.AppRunner(
         app, auto_decompress=False, keepalive_timeout=settings.client_timeout_ms / 1000, access_log=None,
@@ -86,12 +88,16 @@ async def serve(
     assert http is not None
     live.start()
     accepting = asyncio.create_task(_accept(listening, http, settings.connections, live.meters))
+    scraping = asyncio.create_task(scraper.run(stop)) if scraper else None
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     write_address(live.plan.state, url)
     ended = _start_reading(live, stdin, loop, stop)
     ready(url)
     await stop.wait()
     accepting.cancel()
+    if scraping is not None:
+        scraping.cancel()
+        await asyncio.gather(scraping, return_exceptions=True)
     listening.close()
     await runner.cleanup()
     return await asyncio.to_thread(_stop, live, drained=ended.is_set() and live.plan.drain)

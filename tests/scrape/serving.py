@@ -9,23 +9,16 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from monitor.runners.door import DoorFullError as FullError
+from monitor.runners.door import DoorShutError as ShutError
+
+__all__ = ["FullError", "RememberingDoor", "ShutError", "serving"]
+
 
 @dataclass
 class Taken:
     accepted: int
     rejected: list = field(default_factory=list)
-
-
-class FullError(Exception):
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("full")
-        self.retry_after_s = retry_after_s
-
-
-class ShutError(Exception):
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class RememberingDoor:

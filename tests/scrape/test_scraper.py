@@ -128,7 +128,7 @@ def test_a_target_that_fails_costs_nobody_else(tmp_path):
     scraper = asyncio.run(run())
     by_job = {seen.target.split()[0]: seen for seen in scraper.report()}
     assert by_job["good"].failures == {}
-    assert set(door.origins) == {f"scrape {by_job['good'].target}"}
+    assert set(door.origins) == {f"scrape:{by_job['good'].target}"}
     assert by_job["none"].last_error == "http_status: HTTP 404"
     assert "100,000" not in by_job["bomb"].last_error
     assert by_job["bomb"].last_error == "too_large: more than 102,400 bytes"
