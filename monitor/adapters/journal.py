@@ -165,7 +165,10 @@ class Journal:
         return stamp
 
     def read(self, place: Place, most: int) -> tuple[list[bytes], Place]:
-        """Return whole lines from a place on, about `most` bytes, and the place behind them."""
+        """Return whole lines from a place on, about `most` bytes, and the place behind them.
+
+        Where there is none, that place may still be further: at the beginning of the next segment.
+        """
         while (there := self._sizes.get(place.segment, 0) - place.offset) <= 0:
             if place.segment >= self.end.segment:
                 return [], place
@@ -193,7 +196,7 @@ class Journal:
 
     def forget(self, needed: Place, older_than: float) -> None:
         """Delete segments that lie before a place and were last written before `older_than`, Unix seconds."""
-        for segment in [segment for segment in self._sizes if segment < needed.segment]:
+        for segment in [segment for segment in list(self._sizes) if segment < needed.segment]:
             file = self.path / NAME.format(segment)
             if file.stat().st_mtime > older_than:
                 return

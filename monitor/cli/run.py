@@ -70,7 +70,11 @@ def run_command(
     def ready(url: str) -> None:
         click.echo(f"monitor: listening on {url}, state in {place}", err=True)
 
-    ended = asyncio.run(serve(live, listening, stream, ready))
+    try:
+        ended = asyncio.run(serve(live, listening, stream, ready))
+    except BaseException:
+        live.stop()
+        raise
     sys.stdout.flush()
     if not ended:
         raise WorkError("some work did not end in time; nothing is lost, it is done at the next start")

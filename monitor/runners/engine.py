@@ -178,12 +178,13 @@ class Engine:
             lines, place = journal.read(life.place, READ_BYTES)
             if lines:
                 life.feed(lines, place)
-            elif self._ending.is_set() and life.place >= journal.end:
-                life.finish()
-                return
             else:
+                life.place = place
+                if self._ending.is_set() and place >= journal.end:
+                    life.finish()
+                    return
                 self._tick(life)
-                journal.wait(life.place, LOOK_S)
+                journal.wait(place, LOOK_S)
             if life.save_due:
                 life.save()
                 self.problems.pop("work", None)

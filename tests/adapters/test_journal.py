@@ -102,6 +102,17 @@ def test_segments_are_deleted_when_nobody_needs_them(tmp_path: Path) -> None:
     assert Journal(tmp_path, 100).first == Place(len(files))
 
 
+def test_an_empty_segment_holds_nobody_up(tmp_path: Path) -> None:
+    """A segment that was begun and not written, for want of room, is gone over like any other."""
+    journal = Journal(tmp_path, 100)
+    put(journal, T0, T0)
+    journal._rotate()
+    lines, place = journal.read(journal.first, 1 << 20)
+    assert len(lines) == 2
+    assert journal.read(place, 1 << 20) == ([], journal.end)
+    assert not journal.wait(journal.end, 0)
+
+
 def test_nothing_is_half_accepted(tmp_path: Path) -> None:
     """Where there is no room for all of it, nothing of it is there; with room again the next is whole."""
     journal = Journal(tmp_path, 1 << 20)
