@@ -163,6 +163,16 @@ def test_rack_power_is_one_incident_with_its_gpus_in_no_data():
     assert [i.affected.by_kind for i in world.paged()] == [{"rack": 1, "node": 4, "gpu": 32}] * 2
 
 
+def test_a_rack_that_is_dark_is_neither_its_switch_nor_the_pdu_that_feeds_it_alone():
+    """Nodes, ports and meters of a rack go at once: its leaf serves nobody else, its PDU feeds nobody else."""
+    world = World()
+    ports = hot([f"port:leaf00/{p}" for p in range(4)], "fabric", 0, "down")
+    meters = hot(["rack:r000", "pdu:p000"], "facility_power", 0, "down", reason="power_lost", page=False)
+    world.step(ports + meters, ticks=2)
+    world.step(silent([f"node:n{n:04d}" for n in range(4)], 0) + ports + meters, ticks=6)
+    one(world, "rack:r000", "rack_power_lost")
+
+
 def test_nodes_that_fall_silent_one_by_one_are_one_page_on_the_rack():
     """Silences that arrive over several ticks keep one id and call once."""
     world = World()
