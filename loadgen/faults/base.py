@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Fault:
+class Fault(ABC):
     """A fault from `start` until `end` (ms).
 
     severity: 0 moderate to 1 gross. rolls: numbers between 0 and 1 for what else the kind leaves to chance.
@@ -41,11 +42,11 @@ class Fault:
     affected: list[str] = field(default_factory=list)
     related: list[str] = field(default_factory=list)
 
+    @abstractmethod
     def strike(self, hall: Scheduler) -> None:
         """Choose the victim among what is there now, let its jobs fail, and note who shows it."""
-        raise NotImplementedError
 
-    def press(self, ts: int, conditions: Conditions) -> None:
+    def press(self, ts: int, conditions: Conditions) -> None:  # noqa: B027 - some only strike
         """Change the physics at `ts`, which lies within the fault."""
 
     def between(self, moderate: float, gross: float) -> float:

@@ -113,11 +113,7 @@ class Source:
         """Return why what concerns an incident or entity did or did not page."""
         if self.live:
             return self.live.decisions(target)
-        return [
-            d
-            for d in self._all_decisions()
-            if d.entity == target or (d.incident and d.incident.startswith(target))
-        ]
+        return [decision for decision in self._all_decisions() if decision.is_about(target)]
 
     def _all_decisions(self) -> list[Decision]:
         from monitor.adapters import records

@@ -241,15 +241,12 @@ class CaseBook:
         return CorrelateResult(tuple(lines), tuple(marks))
 
     def _mark(self, command: Command, now: int) -> list[Decision]:
-        """Keep what a person called an incident."""
+        """Write down what a person called an incident."""
         case = next((c for c in self._open if c.id == command.target), None)
         known = case or self._closed.get(command.target)
         if known is None:
             return []
-        mark = dict(command.arguments).get("as", "")
-        if case is not None:
-            case.mark = mark
-        said = f"{mark}, says {command.user}"
+        said = f"{dict(command.arguments).get('as', '')}, says {command.user}"
         return [Decision(now, command.target, known.entity, PageReason.MARKED, said)]
 
     def to_state(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Case(msgspec.Struct):
     seen: entities by "metric detector", ever. shown: affected entities at the last line. cause_at: when the
     cause was adopted. ready_at: when page evidence was first there. quiet_at: since when nothing of it
     stands. paged_owners, paged_critical: who was called, and for what. closed_by: the person who resolved it
-    while it stood. mark: what a person called it. decision: the last reason and its numbers.
+    while it stood. decision: the last reason and its numbers.
     """
 
     id: str
@@ -85,7 +85,6 @@ class Case(msgspec.Struct):
     paged_owners: tuple[str, ...] = ()
     paged_critical: bool = False
     closed_by: str = ""
-    mark: str = ""
     decisions: tuple[Decision, ...] = ()
 
     @property
@@ -154,9 +153,7 @@ def absorb(case: Case, explanation: Explanation) -> None:
     case.cells = explanation.cells
     case.quiet_at = None
     case.opened_at = min(case.opened_at, explanation.onset)
-    case.confidence = (
-        explanation.confidence if not case.waning else max(case.confidence, explanation.confidence)
-    )
+    case.confidence = max(explanation.confidence, case.confidence if case.waning else 0.0)
     affected = set() if moved else set(case.affected)
     if not affected.issuperset(explanation.affected):
         case.affected = tuple(sorted(affected.union(explanation.affected)))

@@ -77,8 +77,8 @@ class Evidence:
     @cached_property
     def counts(self) -> Floats:
         """How many observations each cell is: one of n in a block is (1 + ln n) / n of one, (C,)."""
-        size = np.where(self.block >= 0, self.unit_size, 1)[self.unit] if len(self.block) else np.ones(0)
-        size = np.where(self.live, size, 1)
+        size = np.ones(len(self.cells))
+        size[self.live] = np.where(self.block >= 0, self.unit_size, 1)[self.unit[self.live]]
         counts: Floats = (1.0 + np.log(size)) / size
         return counts
 

@@ -65,6 +65,10 @@ class Decision(msgspec.Struct, frozen=True, order=True):
     reason: PageReason
     detail: str
 
+    def is_about(self, target: str) -> bool:
+        """Tell whether it concerns an entity, or an incident given by its id or the beginning of it."""
+        return self.entity == target or bool(self.incident and self.incident.startswith(target))
+
 
 @dataclass(frozen=True, slots=True)
 class CorrelateResult:

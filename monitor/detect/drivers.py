@@ -94,8 +94,9 @@ class Drivers:
         self._lagged = Columns({"f": Column("f4", np.nan, J)})
         self._slow = Columns({"x": Column("f4", np.nan), "f": Column("f4", np.nan, J)})
         self._means = Columns({name: Column("f4", np.nan, 2) for name in ("x", "u")})
-        self._usual = Columns({"u": Column("f4", np.nan), "age": Column("f4", 0.0)})
-        self._swing = Columns({"u": Column("f4", 0.0)})
+        self._usual = Columns(
+            {"u": Column("f4", np.nan), "age": Column("f4", 0.0), "swing": Column("f4", 0.0)}
+        )
         self._rows: Ints = np.empty(0, np.int64)
         self._sums = np.zeros((SUMS, 0))
         self._learnt = np.zeros(0)
@@ -107,18 +108,20 @@ class Drivers:
     @property
     def nbytes(self) -> int:
         """How many bytes the driven series take."""
-        return sum(part.nbytes for part in (self._lagged, self._slow, self._means, self._usual, self._swing))
+        return sum(part.nbytes for part in self._by_row.values())
+
+    @property
+    def _by_row(self) -> dict[str, Columns]:
+        """The columns over the driven rows, by what they are called in the state."""
+        return {"lagged": self._lagged, "slow": self._slow, "means": self._means, "usual": self._usual}
 
     def resize(self, rows: Ints, moved: Ints, fits_moved: Ints, fits: int) -> None:
         """Take new driven rows (ascending); series i is now `moved[i]`, fit f now `fits_moved[f]`."""
         place = np.full(int(max(rows.max(initial=-1), moved.max(initial=-1))) + 1, -1, np.int64)
         place[rows] = np.arange(len(rows))
         carried = np.where(moved[self._rows] >= 0, place[moved[self._rows]], -1)
-        self._lagged.resize(carried, len(rows))
-        self._slow.resize(carried, len(rows))
-        self._means.resize(carried, len(rows))
-        self._usual.resize(carried, len(rows))
-        self._swing.resize(carried, len(rows))
+        for part in self._by_row.values():
+            part.resize(carried, len(rows))
         self._rows = rows
         kept = fits_moved >= 0
         for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
@@ -152,7 +155,7 @@ class Drivers:
         settled = self._fit(x, gap, known, fit)
         lag = self._lag[fit]
         lagged = f[np.maximum(lag, 0), np.arange(len(fit))].astype(np.float64)
-        swing = self._swing["u"]
+        swing = self._usual["swing"]
         swing[:] = np.fmax(swing * np.exp(-dt / LAGS_MS[-1]), np.abs(u - f[-1]))
         rough = DOUBT * np.abs(self._b[fit]) * swing
         steady = np.abs(f[0] - f[-1]) <= MOVING * np.abs(f[-1])
@@ -242,11 +245,7 @@ class Drivers:
     def to_state(self) -> dict[str, Any]:
         """Return a copy of the state."""
         return {
-            "lagged": self._lagged.to_state(),
-            "slow": self._slow.to_state(),
-            "means": self._means.to_state(),
-            "usual": self._usual.to_state(),
-            "swing": self._swing.to_state(),
+            **{name: part.to_state() for name, part in self._by_row.items()},
             "rows": self._rows.copy(),
             "sums": self._sums.copy(),
             "learnt": self._learnt.copy(),
@@ -258,11 +257,8 @@ class Drivers:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `to_state` gave."""
-        self._lagged.restore(state["lagged"])
-        self._slow.restore(state["slow"])
-        self._means.restore(state["means"])
-        self._usual.restore(state["usual"])
-        self._swing.restore(state["swing"])
+        for name, part in self._by_row.items():
+            part.restore(state[name])
         self._rows = np.array(state["rows"], np.int64)
         self._sums = np.array(state["sums"], np.float64).reshape(SUMS, -1)
         self._learnt, self._b = (np.array(state[k], np.float64) for k in ("learnt", "b"))

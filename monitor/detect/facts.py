@@ -42,7 +42,8 @@ class Reading:
 class Fact:
     """A fact about one metric. `seen` is raised at the first reading, though not hard until it is met.
 
-    kinds: the entities that it is about, all if none is named.
+    fallen: a reading of 0, which is a fact only where there once was more. kinds: the entities that it is
+    about, all if none is named.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Fact:
     hard: bool = True
     seen: bool = False
     down: bool = False
+    fallen: bool = False
     kinds: tuple[str, ...] = ()
 
 
@@ -121,6 +123,7 @@ FACTS: tuple[Fact, ...] = (
         of=2,
         hold_ms=MINUTE,
         down=True,
+        fallen=True,
     ),
     Fact(  # a chiller or a pump that draws nothing may stand by
         "power_lost",
@@ -132,6 +135,7 @@ FACTS: tuple[Fact, ...] = (
         hold_ms=MINUTE,
         hard=False,
         down=True,
+        fallen=True,
         kinds=("rack", "pdu"),
     ),
     Fact(
@@ -167,6 +171,8 @@ _HOLD = np.array([fact.hold_ms for fact in FACTS], np.int64)
 _SEEN = np.array([fact.seen for fact in FACTS], bool)
 _BESIDE = np.array([fact.reason is SignalReason.SLOW_BESIDE_FLEET for fact in FACTS], bool)
 _HARD = np.array([fact.hard for fact in FACTS], bool)
+_FALLEN = np.array([fact.fallen for fact in FACTS], bool)
+_CHOOSY = np.array([bool(fact.kinds) for fact in FACTS], bool)
 
 
 class Facts:
@@ -203,11 +209,10 @@ class Facts:
         of_metric = {pair: number for number, fact in enumerate(FACTS) for pair in fact.metrics}
         fact = np.array([of_metric.get(pair, -1) for pair in table.metrics], np.int64)[table.metric]
         rows = np.flatnonzero(fact >= 0)
-        kind = [kind_of(table.entities[e]) for e in table.entity[rows].tolist()]
-        about = [
-            not FACTS[f].kinds or k in FACTS[f].kinds for f, k in zip(fact[rows].tolist(), kind, strict=True)
-        ]
-        rows = rows[np.array(about, bool)]
+        about = np.ones(len(rows), bool)
+        for k in np.flatnonzero(_CHOOSY[fact[rows]]).tolist():
+            about[k] = kind_of(table.entities[table.entity[rows[k]]]) in FACTS[fact[rows[k]]].kinds
+        rows = rows[about]
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
         self._columns.resize(place[moved[self.rows]] if len(self.rows) else self.rows, len(rows))
@@ -245,9 +250,7 @@ class Facts:
             rows = np.flatnonzero(self._fact == number)
             if len(rows):
                 shows[rows] = fact.shows(Reading(now[rows], self._columns["before"][rows], median[rows]))
-        fallen = {SignalReason.LINK_DOWN, SignalReason.POWER_LOST}
-        downward = np.array([fact.reason in fallen for fact in FACTS], bool)[self._fact]
-        return shows & (~downward | (self._columns["usual"] > 0))
+        return shows & (~_FALLEN[self._fact] | (self._columns["usual"] > 0))
 
     def _remember(self, present: Bools, shows: Bools, now: Floats) -> None:
         rows = np.flatnonzero(present)

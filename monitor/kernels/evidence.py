@@ -41,7 +41,7 @@ class Scored:
 class Evidence:
     """The evidence of every row against the null of its pool.
 
-        A deviation in sigmas, clipped at +-40, enters the rings. The mean m over a scale is divided by
+    A deviation in sigmas, clipped at +-40, enters the rings. The mean m over a scale is divided by
     sqrt(s^2 + v): s is the pool's spread of such means, measured (1.25 times the mean of |m|, each counted as
     4 s at most), so autocorrelation and wander are in it; v = s_L^2 L / k is the variance of a level that
     rests on k points, L the longest scale that was measured. The quotient is looked up in the pool's tail at

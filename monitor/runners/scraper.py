@@ -25,7 +25,7 @@ from monitor.runners.taking import Refused, put_aside
 from monitor.units import MINUTE, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from monitor.adapters.scrapefile import ScrapeFile, TargetSpec
     from monitor.config.scrape import ScrapeJob
@@ -241,10 +241,3 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         pass
-
-
-def failures(scraped: list[Scraped]) -> Iterator[tuple[str, str, int]]:
-    """Yield (target, reason, how often) of all failures, for the process's own metrics."""
-    for one in scraped:
-        for reason, count in sorted(one.failures.items()):
-            yield one.target, str(reason), count

@@ -66,11 +66,7 @@ async def list_decisions(request: web.Request) -> web.Response:
 
 
 def _decisions(file: Path, target: str) -> list[Decision]:
-    return [
-        decision
-        for decision in records.decisions(file, torn=True)
-        if decision.entity == target or (decision.incident and decision.incident.startswith(target))
-    ]
+    return [decision for decision in records.decisions(file, torn=True) if decision.is_about(target)]
 
 
 @ROUTES.post("/v1/incidents/{id}/{action:ack|resolve|mark}")

@@ -15,6 +15,7 @@ from aiohttp import web
 from monitor.ingest.exposition.remote import V2, Push, Refusal, RemoteWrite
 from monitor.runners.delivery import wall_clock
 from monitor.runners.taking import Refused, put_or_say
+from monitor.web.body import BodyError, read
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from monitor.ingest.exposition.tally import LeftOut
     from monitor.runners.sources import Sources
     from monitor.runners.taking import Door
+    from monitor.web.body import Budget
 
 MAX_BODY = 32 * 2**20
 PROBLEMS_TOLD = 5
@@ -56,20 +58,29 @@ class RemoteWriteReceiver:
             return self._remote.left_out()
 
 
-def remote_write_handler(receiver: RemoteWriteReceiver) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the aiohttp handler of `POST /api/v1/write`."""
+def remote_write_handler(
+    receiver: RemoteWriteReceiver, budget: Budget, timeout_s: float
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the aiohttp handler of `POST /api/v1/write`; bodies share a budget and have so long to come."""
 
     async def handle(request: web.Request) -> web.Response:
-        parts, size = [], 0
-        async for part in request.content.iter_chunked(1 << 18):
-            size += len(part)
-            if size > MAX_BODY:
-                return web.Response(status=413, text=f"more than {MAX_BODY} bytes\n")
-            parts.append(part)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return await asyncio.to_thread(receiver.write, headers, b"".join(parts))
+        with budget.share() as share:
+            try:
+                body = await read(request, share, MAX_BODY, timeout_s)
+            except BodyError as error:
+                return _not_read(error)
+            return await asyncio.to_thread(receiver.write, headers, body)
 
     return handle
+
+
+def _not_read(error: BodyError) -> web.Response:
+    """Say it in words for the sender's log; what is left of the body is not read."""
+    after = {"Retry-After": "1"} if error.status == 429 else {}
+    response = web.Response(status=error.status, text=f"{error}\n", headers=after)
+    response.force_close()
+    return response
 
 
 def _refused(answer: Refused) -> web.Response:

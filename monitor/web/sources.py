@@ -9,7 +9,7 @@ from monitor.doctor import Diagnosis, diagnose
 from monitor.runners.doctor import outside
 from monitor.runners.scraper import Scraper
 from monitor.runners.sources import Sources
-from monitor.web.app import LIVE, OPEN, need_token
+from monitor.web.app import BUDGET, LIVE, OPEN, need_token
 from monitor.web.doctor import doctor_handler
 from monitor.web.remote_write import RemoteWriteReceiver, remote_write_handler
 
@@ -24,7 +24,8 @@ def add_sources(app: web.Application) -> Scraper | None:
     live = app[LIVE]
     sources = Sources(live.rules, live.topology.at(live.clock()))
     scraper = None if live.scrape is None else Scraper(live.scrape, sources, live.door, live.clock)
-    write = remote_write_handler(RemoteWriteReceiver(sources, live.door, live.clock))
+    receiver = RemoteWriteReceiver(sources, live.door, live.clock)
+    write = remote_write_handler(receiver, app[BUDGET], live.rules.settings.client_timeout_ms / 1000)
 
     async def post_write(request: web.Request) -> web.Response:
         if not app[OPEN]:

@@ -25,28 +25,12 @@ from typing import Any
 
 import numpy as np
 
-GPUS, METRICS, FRAMES = 8, 16, 100
-SAMPLES = GPUS * METRICS
+from loadgen.nodes import METRICS
+
+GPUS, FRAMES = 8, 100
+SAMPLES = GPUS * len(METRICS)
 NOW = b"1111111111111"
-NAMES = [
-    "gpu_temp_celsius",
-    "hbm_temp_celsius",
-    "power_watts",
-    "sm_clock_mhz",
-    "sm_active_ratio",
-    "dram_active_ratio",
-    "fb_used_bytes",
-    "ecc_sbe_total",
-    "ecc_dbe_total",
-    "row_remap_pending",
-    "xid",
-    "nvlink_bandwidth_bytes",
-    "nvlink_errors_total",
-    "pcie_replay_total",
-    "pcie_link_gen",
-    "throttle_reasons",
-]
-LEVELS = dict(zip(NAMES, (60, 70, 500, 1900, 0.9, 0.5, 6e10, 0, 0, 0, 0, 2e11, 0, 0, 5, 0), strict=True))
+LEVELS = dict(zip(METRICS, (60, 70, 500, 1900, 0.9, 0.5, 6e10, 0, 0, 0, 0, 2e11, 0, 0, 5, 0), strict=True))
 
 
 def body(client: int, first: int) -> bytes:

@@ -22,6 +22,7 @@ from monitor.adapters.rules import load_rules
 from monitor.ingest.exposition.placing import Placer
 from monitor.ingest.exposition.remote import MAX_DECOMPRESSED, V2, Push, Refusal, RemoteWrite
 from monitor.runners.sources import Sources
+from monitor.web.body import Budget
 from monitor.web.remote_write import RemoteWriteReceiver, remote_write_handler
 
 from .requests import field, packed, request1, request2, sample, varint
@@ -193,7 +194,7 @@ def receiver(door) -> RemoteWriteReceiver:
 
 
 async def posted(door, body: bytes, headers=HEADERS) -> httpx2.Response:
-    routes = {"/api/v1/write": remote_write_handler(receiver(door))}
+    routes = {"/api/v1/write": remote_write_handler(receiver(door), Budget(), 10.0)}
     async with serving(routes) as address, httpx2.AsyncClient() as client:
         return await client.post(f"http://{address}/api/v1/write", content=body, headers=headers)
 
@@ -296,7 +297,7 @@ def test_a_real_prometheus_pushes_what_we_would_scrape(tmp_path):
         to = RemoteWriteReceiver(Sources(RULES), door)
         async with (
             serving({"/metrics": exporter}) as target,
-            serving({"/api/v1/write": remote_write_handler(to)}) as write,
+            serving({"/api/v1/write": remote_write_handler(to, Budget(), 10.0)}) as write,
         ):
             with prometheus(tmp_path, target, write):
                 await until(lambda: len(whole()) >= 4, 60)

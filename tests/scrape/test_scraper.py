@@ -17,7 +17,7 @@ from monitor.adapters.rules import load_rules
 from monitor.adapters.scrapefile import load_scrape
 from monitor.errors import UsageError
 from monitor.runners.doctor import outside
-from monitor.runners.scraper import Scraper, failures, next_time
+from monitor.runners.scraper import Scraper, next_time
 from monitor.runners.sources import Sources
 
 from .serving import FullError, RememberingDoor, ShutError, serving, until
@@ -59,7 +59,7 @@ async def watched(scraper: Scraper, condition, then=None) -> None:
 
 
 def reasons(scraper: Scraper) -> set[str]:
-    return {reason for _, reason, _ in failures(scraper.report())}
+    return {str(reason) for one in scraper.report() for reason in one.failures}
 
 
 def test_a_target_becomes_frames(tmp_path):
