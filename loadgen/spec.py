@@ -29,7 +29,8 @@ class Scenario:
 
     `faults` are the kinds of fault that strike. `hours` is how long the run takes unless told otherwise,
     `healthy_hours` how long it is healthy first. `gap` and `duration` are ranges in minutes. `together`
-    makes all faults strike within a minute of each other.
+    makes all faults strike within a minute of each other. `overlapping` counts gaps from the start of the
+    fault before, so that several are on at once.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Scenario:
     duration: tuple[float, float] = (30.0, 120.0)
     nodes_per_rack: int = 8
     together: bool = False
+    overlapping: bool = False
     restarts: bool = False
 
 
@@ -58,6 +60,16 @@ def _scenarios() -> dict[str, Scenario]:
     listed = [
         Scenario("clean", "healthy telemetry with job churn; nothing is wrong", hours=48.0),
         Scenario("all", "two days with all eight kinds of fault, apart in place and time", ALL_FAULTS, 48.0),
+        Scenario(
+            "shift",
+            "three hours of a large hall with all eight kinds of fault, several at once, apart in place",
+            ALL_FAULTS,
+            hours=3.0,
+            healthy_hours=1.2,
+            gap=(6.0, 10.0),
+            duration=(15.0, 30.0),
+            overlapping=True,
+        ),
         *(Scenario(kind, about[kind], (kind,)) for kind in ALL_FAULTS),
         Scenario(
             "two-racks",

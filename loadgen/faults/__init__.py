@@ -44,10 +44,10 @@ def plan_faults(spec: Spec) -> list[Fault]:
         return []
     gaps, durations = _draw_times(spec, rng, len(kinds))
     begin = spec.start + round(spec.plot.healthy_hours * HOUR_MS)
-    room = spec.end - SETTLE_MS - begin
-    shrink = min(1.0, room / (sum(gaps) + sum(durations))) if not spec.plot.together else 1.0
+    taken = sum(gaps) + (max(durations) if spec.plot.overlapping else sum(durations))
+    shrink = 1.0 if spec.plot.together else min(1.0, (spec.end - SETTLE_MS - begin) / taken)
     if shrink < 1 / 3:
-        least = (begin - spec.start + SETTLE_MS + (sum(gaps) + sum(durations)) / 3) / HOUR_MS
+        least = (begin - spec.start + SETTLE_MS + taken / 3) / HOUR_MS
         raise SpecError(f"scenario `{spec.scenario}` needs {least + 0.05:.1f} hours or more with this seed")
     faults, ts = [], begin
     for number, (kind, gap, duration) in enumerate(zip(kinds, gaps, durations, strict=True), 1):
@@ -56,7 +56,8 @@ def plan_faults(spec: Spec) -> list[Fault]:
         rolls = tuple(rng.random(4).tolist())
         fault_id = f"{spec.scenario}-{spec.seed}-{number}"
         faults.append(KINDS[kind](fault_id, start, end, float(rng.random()), rolls))
-        ts = begin if spec.plot.together else end
+        if not spec.plot.together:
+            ts = start if spec.plot.overlapping else end
     return faults
 
 
@@ -68,5 +69,6 @@ def _draw_times(spec: Spec, rng: np.random.Generator, count: int) -> tuple[list[
         gaps = [gap + i * rng.uniform(10, 60) * 1000 for i, gap in enumerate(gaps)]
     else:
         gaps = (rng.uniform(*plot.gap, count) * MINUTE_MS).tolist()
-        gaps[0] = rng.uniform(0, 30) * MINUTE_MS
+        if not plot.overlapping:
+            gaps[0] = rng.uniform(0, 30) * MINUTE_MS
     return gaps, (rng.uniform(*plot.duration, count) * MINUTE_MS).tolist()

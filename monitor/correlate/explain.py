@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from monitor.correlate.cells import CellKey
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import FaultBook, FaultKind
-    from monitor.correlate.hypotheses import Hypotheses
+    from monitor.correlate.hypotheses import Hypotheses, Proposed
     from monitor.types import Bools, Floats, Ints, Signal
+
+ROUNDS = 3
+"""How often a set of causes is looked for, each time with the options that suit the last one."""
 
 CANDIDATES = 20
 """Causes among which the belief is shared, beside `none of these`."""
@@ -62,17 +65,18 @@ def leading(signals: Sequence[Signal]) -> Signal:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a tick's evidence was read as: the explanations, and the cells that no cause explains."""
+    """What a tick's evidence was read as: explanations, cells without a cause, what there was to choose."""
 
     explanations: tuple[Explanation, ...]
     loose: Ints
+    found: Hypotheses
 
 
-def explain(evidence: Evidence, book: FaultBook, found: Hypotheses) -> Reading:
+def explain(evidence: Evidence, book: FaultBook, proposed: Proposed) -> Reading:
     """Choose the causes and share out the evidence among them."""
-    chosen = best_set(found.cost, found.cover, evidence.unit_weight)
+    found, chosen = _choose(proposed, evidence.unit_weight)
     value = found.value(evidence.unit_weight)
-    chosen = chosen[np.lexsort((chosen, -value[chosen]))]
+    chosen = found.distinct(chosen[np.lexsort((chosen, -value[chosen]))])
     owner = _owners(evidence, found, chosen)
     believed = _Belief(evidence, found, chosen)
     explanations = [
@@ -80,7 +84,25 @@ def explain(evidence: Evidence, book: FaultBook, found: Hypotheses) -> Reading:
         for k, number in enumerate(chosen.tolist())
     ]
     kept = [explanation for explanation in explanations if explanation.cells]
-    return Reading(tuple(kept), np.flatnonzero((owner < 0) & evidence.live))
+    return Reading(tuple(kept), np.flatnonzero((owner < 0) & evidence.live), found)
+
+
+def _choose(proposed: Proposed, weights: Floats) -> tuple[Hypotheses, Ints]:
+    """Return the hypotheses and the best set of them, first with all options or none that cost something.
+
+    Which options each is better off with depends on the set, and the set on these: so the ones that are
+    worth their cost beside a set are offered too, and the set is looked for again.
+    """
+    free = proposed.free()
+    selections = [np.ones(len(free), bool), free]
+    for _ in range(ROUNDS):
+        found = proposed.variants(selections)
+        chosen = best_set(found.cost, found.cover, weights)
+        better = proposed.worthwhile(found, chosen, weights)
+        if any(np.array_equal(better, known) for known in selections):
+            break
+        selections.append(better)
+    return found, chosen
 
 
 def _owners(evidence: Evidence, found: Hypotheses, chosen: Ints) -> Ints:
@@ -117,12 +139,11 @@ class _Belief:
         units = cover.indices[cover.indptr[number] : cover.indptr[number + 1]]
         weights = np.where(self._times == 0, self._weights, 0.0)
         weights[units] = np.where(self._times[units] <= 1, self._weights[units], 0.0)
-        rivals = np.unique(self._by_unit[:, units].indices)
+        rivals = np.unique(self._by_unit[:, units].indices).astype(np.int64)
         value = cover[rivals] @ weights + self._found.cost[rivals] - self._found.favour[rivals]
-        first = np.lexsort((rivals, -value))[:CANDIDATES]
-        shares = _softmax(np.append(value[first], 0.0))[:-1]
+        numbers = self._found.distinct(rivals[np.lexsort((rivals, -value))])[:CANDIDATES]
+        shares = _softmax(np.append(value[np.searchsorted(rivals, numbers)], 0.0))[:-1]
         total: dict[int, tuple[int, float]] = {}
-        numbers = rivals[first]
         for entity, fault, share in zip(
             self._found.entity[numbers].tolist(),
             self._found.fault[numbers].tolist(),

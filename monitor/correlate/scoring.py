@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import xlogy
 
 from monitor.correlate.evidence import CLIP, RATE_FLOOR
 from monitor.correlate.faults import ANY
@@ -42,6 +43,21 @@ def mean_evidence(hot: Floats, quiet: Floats, chances: tuple[float, ...], rate: 
     top = nats.max(axis=1)
     mean: Floats = np.log(np.exp(nats - top[:, None]).mean(axis=1)) + top
     return mean
+
+
+def scarce_evidence(hot: Floats, size: Floats) -> Floats:
+    """Return what it says that just `hot` of `size` show an effect that nearly always is absent, in nats.
+
+    The likelihood at the share that fits best, and what it costs that this share was not foreseen:
+    h ln(h / n) + (n - h) ln(1 - h / n) - 1; nothing where none show it.
+
+    >>> scarce_evidence(np.array([0.0, 1.0, 1.0]), np.array([8.0, 8.0, 1000.0])).round(1).tolist()
+    [0.0, -4.0, -8.9]
+    """
+    size = np.maximum(size, hot)
+    share = hot / np.maximum(size, 1e-9)
+    nats: Floats = np.where(hot > 0, xlogy(hot, share) + xlogy(size - hot, 1.0 - share) - 1.0, 0.0)
+    return nats
 
 
 @lru_cache(4096)

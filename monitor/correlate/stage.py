@@ -96,12 +96,12 @@ class CorrelateStage:
         evidence = weigh(cells, self._over(graph), self._faults, observation, rates)
         footprints = Footprints(evidence)
         prior = Prior(rates, self._changes, self._cases.standing())
-        found = propose(evidence, footprints, self._faults, prior)
-        reading = explain(evidence, self._faults, found)
+        proposed = propose(evidence, footprints, self._faults, prior)
+        reading = explain(evidence, self._faults, proposed)
         self._nulls.count(observation, cells, reading.loose)
         self._loose = _loose(evidence, reading)
         self._read = msgspec.structs.replace(read, loose=tuple(reading.loose.tolist()))
-        words = Words(footprints, found, self._faults, self._changes, self._lookback_ms)
+        words = Words(footprints, reading.found, self._faults, self._changes, self._lookback_ms)
         result = self._cases.update(reading, evidence, words, self._changes)
         return CorrelateResult(
             (*told.incidents, *result.incidents), (*told.decisions, *result.decisions), result.wake_at

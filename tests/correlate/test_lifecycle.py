@@ -302,7 +302,7 @@ def test_what_begins_long_after_a_fault_is_a_fault_of_its_own():
     world.step(silent(["node:n0002"], 0) + idle, ticks=20)
     for _ in range(60):
         skip(world, 6, idle)
-    world.step(idle + hot(["job:a"], "progress", world.tick), ticks=30)
+    world.step(idle + hot(["job:a"], "progress", world.tick), ticks=40)
     assert world.causes() == ["job:a", "node:n0002"]
 
 
@@ -310,5 +310,5 @@ def test_what_begins_long_after_a_fault_is_a_fault_of_its_own():
 def test_only_heat_that_matters_slows_a_job(page, cause):
     """A job is slow while one of its GPUs is a degree warm: that GPU is not why, as it is where it is hot."""
     world = World(hall(jobs=[("a", (1, 2, 3, 9))]))
-    world.step(hot([FAN], "heat", 0, page=page) + hot(["job:a"], "progress", 2), ticks=6)
+    world.step(hot([FAN], "heat", 0, page=page) + hot(["job:a"], "progress", 2), ticks=40)
     assert [line.cause.entity for line in world.last().values() if line.pages] == [cause]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from monitor.correlate.cells import gather
 from monitor.correlate.changes import ChangeLog
 from monitor.correlate.evidence import RATE_FLOOR, weigh
-from monitor.correlate.hypotheses import mean_evidence
 from monitor.correlate.nulls import NullShares
 from monitor.correlate.relations import Relations
+from monitor.correlate.scoring import mean_evidence
 from monitor.types import Change
 from monitor.units import DAY, HOUR, MINUTE
 from tests.correlate.fleet import BOOK, T0, World, gpus_of, graph_of, hall, hot, signal, silent

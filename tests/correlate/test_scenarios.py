@@ -305,11 +305,34 @@ def test_a_node_that_takes_up_work_warms_and_is_no_fault():
 
 
 def test_a_hung_job_is_the_job():
-    """A step counter that stands still, with idle members and no error anywhere, is the job."""
+    """A step counter that stands still, with idle members and no error anywhere, is the job; in 5 minutes."""
     world = World(hall(jobs=JOBS))
     signals = hot(["job:a"], "progress", 0, "down") + hot(MEMBERS, "activity", 0, "down")
-    world.step(signals, ticks=4)
+    world.step(signals, ticks=30)
+    assert not world.paged()
+    world.step(signals, ticks=2)
     one(world, "job:a", "job_slow_or_hung")
+
+
+def test_a_slow_job_waits_for_what_slows_it():
+    """A job stands before its rack is known to be dark: the page is about the rack alone."""
+    world = World(hall(jobs=JOBS))
+    slow = hot(["job:a"], "progress", 0, "down")
+    world.step(slow, ticks=15)
+    gone = silent([f"node:n{n:04d}" for n in (0, 1, 2, 3)], 12) + hot(
+        ["rack:r000"], "facility_power", 12, "down"
+    )
+    world.step(slow + gone, ticks=30)
+    one(world, "rack:r000", "rack_power_lost")
+
+
+def test_a_warm_gpu_is_not_taken_for_the_chiller_by_cdus_that_are_a_little_warm():
+    """Coolant of some CDUs is a little warm; one GPU is hot: that GPU pages, not the chiller."""
+    world = World(hall(nodes=128, per_rack=4))
+    coolant = hot([f"cdu:c{c:02d}" for c in range(10)], "coolant_heat", 0, page=False)
+    world.step(coolant, ticks=20)
+    world.step(coolant + hot(["gpu:n0003/4"], "heat", 20), ticks=10)
+    one(world, "gpu:n0003/4", "gpu_overheating")
 
 
 @pytest.mark.parametrize(
