@@ -10,7 +10,7 @@ from monitor.correlate import cases as life
 from monitor.correlate.cases import Case, Closed
 from monitor.correlate.decide import PageRules, believed, decide, page_evidence
 from monitor.correlate.hypotheses import Stood
-from monitor.correlate.matching import match
+from monitor.correlate.matching import keeps_cause, match
 from monitor.correlate.observe import CorrelateResult, Decision, PageReason
 from monitor.units import HOUR
 
@@ -131,7 +131,7 @@ class CaseBook:
     def _continue(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
         grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
         moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
-        if moved and case.waning:
+        if moved and keeps_cause(case, explanation):
             case.cells, case.quiet_at = explanation.cells, None
             return
         case.hold(explanation.cells, tick.standing, tick.now)

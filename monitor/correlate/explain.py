@@ -37,14 +37,16 @@ class Explanation:
     """One cause of a tick with all that it explains.
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
-    is `confidence`. cells: keys of the cells, sorted. signals: those of the cells. affected: ids of those who
-    show it or are silent because of it, sorted. nats: worth of its evidence less its cost.
+    is `confidence`. onset, began: when the first of it and the cause itself began, ms. cells: keys of the
+    cells, sorted. signals: those of the cells. affected: ids of those who show it or are silent because of
+    it, sorted. nats: worth of its evidence less its cost.
     """
 
     entity: str
     index: int
     fault: FaultKind
     onset: int
+    began: int
     confidence: float
     candidates: tuple[tuple[str, int, float], ...]
     cells: tuple[CellKey, ...]
@@ -178,6 +180,7 @@ def _explanation(
         index=entity,
         fault=book.faults[int(found.fault[number])],
         onset=int(min(evidence.cells.since[cells].min(initial=found.onset[number]), found.onset[number])),
+        began=int(found.onset[number]),
         confidence=next((share for i, _, share in shares if i == entity), 0.0),
         candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
         cells=tuple(keys),

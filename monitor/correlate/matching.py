@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.correlate.scoring import SLACK_MS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,8 +29,8 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
 
     An incident goes on with the explanation that has its cause, else with the one that has most of its
     cells; the others become incidents of their own. One whose cells were all taken by an older incident is
-    merged into it. What is left of a waning one counts for what is mostly that, and for nothing that is
-    mostly new. Incidents must be sorted, oldest first.
+    merged into it. Where one keeps its cause, what is left of it counts for what is mostly that, and for
+    nothing that is mostly new. Incidents must be sorted, oldest first.
     """
     owner: dict[CellKey, int] = {cell: k for k, e in enumerate(explanations) for cell in e.cells}
     by_cause = {(e.entity, e.reason): k for k, e in reversed(list(enumerate(explanations)))}
@@ -37,11 +39,10 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
     for number, case in enumerate(cases):
         overlap = Counter(owner[cell] for cell in case.cells if cell in owner)
         same = by_cause.get(case.cause)
-        if case.waning:
-            held = set(case.held)
-            overlap = Counter(
-                {k: n for k, n in overlap.items() if k == same or mostly(explanations[k], held)}
-            )
+        held = set(case.held)
+        for k in [k for k in overlap if k != same and keeps_cause(case, explanations[k])]:
+            if not mostly(explanations[k], held):
+                del overlap[k]
         wanted = sorted(overlap, key=lambda k: (k != same, -overlap[k], k))
         if same is not None and same not in overlap:
             wanted.append(same)
@@ -51,6 +52,12 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
         elif overlap:
             merged[number] = taken[wanted[0]]
     return Matches({number: k for k, number in taken.items()}, merged)
+
+
+def keeps_cause(case: Case, explanation: Explanation) -> bool:
+    """Tell whether another explanation cannot be why: little is left, or it began long after the page."""
+    paged = case.paged_at is not None and explanation.began > case.paged_at + SLACK_MS
+    return case.waning or paged
 
 
 def mostly(explanation: Explanation, cells: set[CellKey]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from monitor.correlate import CorrelateStage
 from monitor.correlate.matching import Matches, match
 from monitor.types import Change, Command
+from monitor.units import HOUR, MINUTE
 from tests.correlate.fleet import BOOK, T0, TICK, World, gpus_of, hall, hot, signal, silent
 
 FAN = "gpu:n0003/4"
@@ -105,11 +106,12 @@ def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
     assert world.causes() == ["cdu:c00"]
 
 
-def some(entity, *cells, waning=False):
+def some(entity, *cells, waning=False, paged_at=None, began=0):
     """Return what matching looks at of an incident or an explanation."""
     return SimpleNamespace(
-        entity=entity, reason="r", cause=(entity, "r"), cells=cells, held=cells, waning=waning
-    )
+        entity=entity, reason="r", cause=(entity, "r"), cells=cells, held=cells,
+        waning=waning, paged_at=paged_at, began=began,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -124,11 +126,24 @@ def some(entity, *cells, waning=False):
         ([some("a", 1, waning=True)], [some("b", 1, 2)], {0: 0}, {}),  # what is left of it, mostly
         ([some("a", 1, waning=True)], [some("b", 1, 2, 3)], {}, {}),  # ... and what is mostly new is not it
         ([some("a", 1, waning=True)], [some("a", 1, 2, 3)], {0: 0}, {}),  # but its own cause that grows again
+        ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, began=HOUR)], {}, {}),  # it paged before b began
+        ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, began=MINUTE)], {0: 0}, {}),
     ],
 )
 def test_which_explanation_continues_which_incident(cases, explanations, continued, merged):
     """The oldest wins, a split goes with the majority, what is swallowed is merged."""
     assert match(cases, explanations) == Matches(continued, merged)
+
+
+def test_a_repair_is_not_the_cause_of_what_it_repairs():
+    """A lost GPU is paged; half an hour later its node is rebooted and silent: it is still the GPU."""
+    world = World()
+    lost = hot([FAN], "hardware", 0, hard=True)
+    world.step(lost, ticks=6)
+    for _ in range(30):
+        skip(world, 6, lost)
+    world.step(lost + silent(["node:n0003"], world.tick - 4), ticks=20)
+    assert [(i.cause.entity, i.pages) for i in world.last().values()] == [(FAN, 1)]
 
 
 def test_effects_that_outlast_their_cause_do_not_change_it():

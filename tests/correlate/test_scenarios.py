@@ -197,7 +197,7 @@ def test_a_failing_leaf_is_the_leaf_and_the_slow_job_its_victim():
     """Errors on all ports of a switch are the switch."""
     world = World(hall(jobs=JOBS))
     signals = hot([f"port:leaf00/{p}" for p in range(4)], "fabric", 0) + hot(["job:a"], "progress", 1)
-    world.step(signals + hot(MEMBERS, "activity", 1, "down"), ticks=6)
+    world.step(signals + hot(MEMBERS, "activity", 1, "down"), ticks=12)
     assert world.paged() == []  # a rack without power looks like this too, until its nodes are missed
     world.step(signals + hot(MEMBERS, "activity", 1, "down"), ticks=2)
     one(world, "switch:leaf00", "switch_failing")
