@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from monitor.correlate.cells import CellKey
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import FaultBook, FaultKind
-    from monitor.correlate.hypotheses import Hypotheses, Proposed
+    from monitor.correlate.hypotheses import Hypotheses
     from monitor.types import Bools, Floats, Ints, Signal
-
-ROUNDS = 3
-"""How often a set of causes is looked for, each time with the options that suit the last one."""
 
 CANDIDATES = 20
 """Causes among which the belief is shared, beside `none of these`."""
@@ -67,52 +64,34 @@ def leading(signals: Sequence[Signal]) -> Signal:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a tick's evidence was read as: explanations, cells without a cause, what there was to choose."""
+    """What a tick's evidence was read as: the explanations, and the cells that no cause explains."""
 
     explanations: tuple[Explanation, ...]
     loose: Ints
-    found: Hypotheses
 
 
-def explain(evidence: Evidence, book: FaultBook, proposed: Proposed) -> Reading:
+def explain(evidence: Evidence, book: FaultBook, found: Hypotheses) -> Reading:
     """Choose the causes and share out the evidence among them."""
-    found, chosen = _choose(proposed, evidence.unit_weight)
-    value = found.value(evidence.unit_weight)
-    chosen = found.distinct(chosen[np.lexsort((chosen, -value[chosen]))])
-    owner = _owners(evidence, found, chosen)
-    believed = _Belief(evidence, found, chosen)
+    claims = best_set(found.costs, found.cover, evidence.unit_weight)
+    causes = np.unique(found.costs.group[claims])
+    value = found.value(evidence.unit_weight, causes)
+    causes = causes[np.lexsort((causes, -value))]
+    units = [found.units(claims[found.costs.group[claims] == cause]) for cause in causes.tolist()]
+    owner = _owners(evidence, units)
+    believed = _Belief(evidence, found, units)
     explanations = [
-        _explanation(evidence, book, found, believed, int(number), np.flatnonzero(owner == k))
-        for k, number in enumerate(chosen.tolist())
+        _explanation(evidence, book, found, cause, believed.around(k), np.flatnonzero(owner == k))
+        for k, cause in enumerate(causes.tolist())
     ]
     kept = [explanation for explanation in explanations if explanation.cells]
-    return Reading(tuple(kept), np.flatnonzero((owner < 0) & evidence.live), found)
+    return Reading(tuple(kept), np.flatnonzero((owner < 0) & evidence.live))
 
 
-def _choose(proposed: Proposed, weights: Floats) -> tuple[Hypotheses, Ints]:
-    """Return the hypotheses and the best set of them, first with all options or none that cost something.
-
-    Which options each is better off with depends on the set, and the set on these: so the ones that are
-    worth their cost beside a set are offered too, and the set is looked for again.
-    """
-    free = proposed.free()
-    selections = [np.ones(len(free), bool), free]
-    for _ in range(ROUNDS):
-        found = proposed.variants(selections)
-        chosen = best_set(found.cost, found.cover, weights)
-        better = proposed.worthwhile(found, chosen, weights)
-        if any(np.array_equal(better, known) for known in selections):
-            break
-        selections.append(better)
-    return found, chosen
-
-
-def _owners(evidence: Evidence, found: Hypotheses, chosen: Ints) -> Ints:
-    """Return for each cell which of the chosen explains it, the strongest first, else -1; shape (C,)."""
+def _owners(evidence: Evidence, explained: list[Ints]) -> Ints:
+    """Return for each cell which of the causes explains it, the strongest first, else -1; shape (C,)."""
     of_unit = np.full(len(evidence.block), -1, np.int64)
-    for k in range(len(chosen) - 1, -1, -1):
-        row = chosen[k]
-        of_unit[found.cover.indices[found.cover.indptr[row] : found.cover.indptr[row + 1]]] = k
+    for k in range(len(explained) - 1, -1, -1):
+        of_unit[explained[k]] = k
     owner = np.where(evidence.live, of_unit[evidence.unit], -1) if len(of_unit) else np.full(0, -1, np.int64)
     derived = np.flatnonzero(~evidence.live & (evidence.follows >= 0))
     leader = evidence.follows[derived]
@@ -126,29 +105,29 @@ def _owners(evidence: Evidence, found: Hypotheses, chosen: Ints) -> Ints:
 class _Belief:
     """Posterior of each cause among those that could explain the same evidence."""
 
-    def __init__(self, evidence: Evidence, found: Hypotheses, chosen: Ints) -> None:
-        self._found, self._weights = found, evidence.unit_weight
+    def __init__(self, evidence: Evidence, found: Hypotheses, explained: list[Ints]) -> None:
+        self._found, self._weights, self._explained = found, evidence.unit_weight, explained
         self._times = np.zeros(len(evidence.block), np.int64)
-        np.add.at(self._times, found.cover[chosen].indices, 1)
+        for units in explained:
+            self._times[units] += 1
         self._by_unit = found.cover.tocsc()
 
     def around(self, number: int) -> list[tuple[int, int, float]]:
-        """Return (entity, fault, share) of the candidates for what `number` alone explains, the best first.
+        """Return (entity, fault, share) of the candidates for what one of the set alone explains, best first.
 
         The shares of one entity's fault kinds are added; with `none of these` they sum to 1.
         """
-        cover = self._found.cover
-        units = cover.indices[cover.indptr[number] : cover.indptr[number + 1]]
+        found, units = self._found, self._explained[number]
         weights = np.where(self._times == 0, self._weights, 0.0)
         weights[units] = np.where(self._times[units] <= 1, self._weights[units], 0.0)
-        rivals = np.unique(self._by_unit[:, units].indices).astype(np.int64)
-        value = cover[rivals] @ weights + self._found.cost[rivals] - self._found.favour[rivals]
-        numbers = self._found.distinct(rivals[np.lexsort((rivals, -value))])[:CANDIDATES]
-        shares = _softmax(np.append(value[np.searchsorted(rivals, numbers)], 0.0))[:-1]
+        rivals = np.unique(found.costs.group[self._by_unit[:, units].indices])
+        value = found.value(weights, rivals) - found.favour[rivals]
+        first = np.lexsort((rivals, -value))[:CANDIDATES]
+        numbers, shares = rivals[first], _softmax(np.append(value[first], 0.0))[:-1]
         total: dict[int, tuple[int, float]] = {}
         for entity, fault, share in zip(
-            self._found.entity[numbers].tolist(),
-            self._found.fault[numbers].tolist(),
+            found.entity[numbers].tolist(),
+            found.fault[numbers].tolist(),
             shares.tolist(),
             strict=True,
         ):
@@ -165,11 +144,15 @@ def _softmax(nats: Floats) -> Floats:
 
 
 def _explanation(
-    evidence: Evidence, book: FaultBook, found: Hypotheses, believed: _Belief, number: int, cells: Ints
+    evidence: Evidence,
+    book: FaultBook,
+    found: Hypotheses,
+    number: int,
+    shares: list[tuple[int, int, float]],
+    cells: Ints,
 ) -> Explanation:
     ids = evidence.relations.graph.ids
     entity = int(found.entity[number])
-    shares = believed.around(number)
     units = np.unique(evidence.unit[cells[evidence.live[cells]]])
     chosen = np.zeros(len(evidence.cells), bool)
     chosen[cells] = True
@@ -186,7 +169,7 @@ def _explanation(
         cells=tuple(keys),
         signals=tuple([evidence.cells.signals[s] for s in signals]),
         affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
-        nats=float(evidence.unit_weight[units].sum() + found.cost[number]),
+        nats=float(evidence.unit_weight[units].sum() + found.costs.shared[number]),
     )
 
 

@@ -6,8 +6,8 @@ score = ln(prior) + change + sum over the families of its terms of
 with H hot and Q quiet entities of the footprint, f the share of hot ones in healthy time, and each of the
 logarithms clipped to [-3, 7]. It is kept in two parts, so that sets of causes can be searched: what a
 hypothesis explains is the weight of its units, counted once for a whole set; the rest is its `cost`. Side
-effects count only as far as they speak for it, and are options: a hypothesis is there in variants that claim
-more or less of them, and the search takes the one that suits the set.
+effects count only as far as they speak for it, and are options: what they claim may be left to other causes
+that explain it for less.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from scipy import sparse
 from monitor.correlate.drafts import AGES, Draft, Weights
 from monitor.correlate.evidence import weight
 from monitor.correlate.faults import ANY
+from monitor.correlate.search import Costs
 from monitor.units import MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from monitor.correlate.changes import ChangeLog
     from monitor.correlate.drafts import Part, Rows
     from monitor.correlate.evidence import Evidence
@@ -36,117 +35,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hypotheses:
-    """H hypotheses over U units.
+    """P causes over U units, and H ways to claim more or less with them.
 
-    entity: index of the cause, (H,). fault: index in the book, (H,). cost: nats, (H,). cover: CSR (H, U) of
-    ones, what it explains. onset: when it began, ms, (H,). favour: the part of the cost that a standing
-    incident has in advance, nats, (H,). origin: of which proposal each is a variant, (H,).
-    """
-
-    entity: Ints
-    fault: Ints
-    cost: Floats
-    cover: sparse.csr_array
-    onset: Ints
-    favour: Floats
-    origin: Ints
-
-    def __len__(self) -> int:
-        return len(self.entity)
-
-    def value(self, weights: Floats) -> Floats:
-        """Return the score of each alone, in nats, shape (H,)."""
-        value: Floats = self.cover @ weights + self.cost
-        return value
-
-    def distinct(self, numbers: Ints) -> Ints:
-        """Return these without those that are variants of an earlier one."""
-        _, first = np.unique(self.origin[numbers], return_index=True)
-        kept: Ints = numbers[np.sort(first)].astype(np.int64)
-        return kept
-
-
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """P proposals over U units with O options, each a further claim of one of them.
-
-    entity, fault, onset, favour: (P,), as in Hypotheses. cost, cover: of the signatures alone, (P,) and CSR
-    (P, U). parent: whose option it is, (O,). extra, reach: what an option costs more and covers, (O,) and
-    CSR (O, U).
+    entity: index of the cause, (P,). fault: index in the book, (P,). onset: when it began, ms, (P,). favour:
+    the part of the cost that a standing incident has in advance, nats, (P,). costs: of H claims, of which
+    those of one cause are a group. cover: CSR (H, U) of ones, what each explains. bare: which claims are the
+    signatures alone, one for each cause, (H,). bundle: which are all options of a cause together, (H,).
     """
 
     entity: Ints
     fault: Ints
     onset: Ints
     favour: Floats
-    cost: Floats
+    costs: Costs
     cover: sparse.csr_array
-    parent: Ints
-    extra: Floats
-    reach: sparse.csr_array
+    bare: Bools
+    bundle: Bools
 
     def __len__(self) -> int:
         return len(self.entity)
 
-    def variants(self, selections: Sequence[Bools]) -> Hypotheses:
-        """Return the proposals with each of these selections of options, (O,), those alike once."""
-        origins, picks = [], []
-        for number, picked in enumerate(selections):
-            fresh = np.ones(len(self), bool)
-            for earlier in selections[:number]:
-                fresh &= np.bincount(self.parent, picked != earlier, len(self)) > 0
-            origins.append(np.flatnonzero(fresh))
-            picks.append(picked & fresh[self.parent])
-        origin = np.concatenate(origins)
-        starts = np.cumsum([0, *[len(rows) for rows in origins]])
-        row, column = self.cover[origin].nonzero()
-        rows, columns = [row], [column]
-        cost = self.cost[origin]
-        for start, mine, picked in zip(starts, origins, picks, strict=False):
-            options = np.flatnonzero(picked)
-            place = np.searchsorted(mine, self.parent[options])
-            np.add.at(cost, start + place, self.extra[options])
-            row, column = self.reach[options].nonzero()
-            rows.append(start + place[row])
-            columns.append(column)
-        return Hypotheses(
-            self.entity[origin], self.fault[origin], cost,
-            _ones(np.concatenate(rows), np.concatenate(columns), (len(origin), self.cover.shape[1])),
-            self.onset[origin], self.favour[origin], origin,
-        )  # fmt: skip
+    def units(self, claims: Ints) -> Ints:
+        """Return what some claims explain together, ascending."""
+        return np.unique(self.cover[claims].indices).astype(np.int64)
 
-    def free(self) -> Bools:
-        """Return which options cost nothing, (O,)."""
-        return self.extra >= 0
-
-    def worthwhile(self, found: Hypotheses, chosen: Ints, weights: Floats) -> Bools:
-        """Return which options are worth their cost beside what the others of a set explain, (O,)."""
-        times = np.zeros(len(weights), np.int64)
-        np.add.at(times, found.cover[chosen].indices, 1)
-        own = np.full(len(self), -1, np.int64)
-        own[found.origin[chosen]] = chosen
-        option, unit = (places.astype(np.int64) for places in self.reach.nonzero())
-        parent = self.parent[option]
-        mine = _have(found.cover, own[parent], unit)
-        left = (times[unit] - mine <= 0) & ~_have(self.cover, parent, unit)
-        worth = np.bincount(option, weights[unit] * left, len(self.parent)) + self.extra
-        picked: Bools = (worth > 0) | self.free()
-        return picked
-
-
-def _ones(row: Ints, column: Ints, shape: tuple[int, int]) -> sparse.csr_array:
-    """Return a CSR of ones at these places, each once."""
-    code = np.unique(row.astype(np.int64) * shape[1] + column)
-    row, column = np.divmod(code, max(shape[1], 1))
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=shape[0]))])
-    return sparse.csr_array((np.ones(len(code), np.int64), column, bounds), shape=shape)
-
-
-def _have(matrix: sparse.csr_array, row: Ints, column: Ints) -> Bools:
-    """Return which of these places are set; none in row -1."""
-    width = matrix.shape[1]
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.isin(row * width + column, rows * width + matrix.indices) & (row >= 0)
+    def value(self, weights: Floats, causes: Ints) -> Floats:
+        """Return what causes are worth in nats, each alone, with the options that are worth their cost."""
+        wanted = np.zeros(len(self), bool)
+        wanted[causes] = True
+        group = self.costs.group
+        claims = np.flatnonzero(wanted[group] & ~self.bundle)
+        cover, group = self.cover[claims], group[claims]
+        worth = cover @ weights + self.costs.own[claims]
+        least = np.full(len(self), -np.inf)
+        least[group[self.bare[claims]]] = worth[self.bare[claims]]
+        taken = self.bare[claims] | (worth > least[group])
+        units, cause = cover[taken].tocoo(), group[taken]
+        pairs = np.unique(cause[units.row] * cover.shape[1] + units.col)
+        value = self.costs.shared + np.bincount(cause, self.costs.own[claims][taken], len(self))
+        width = max(cover.shape[1], 1)
+        value += np.bincount(pairs // width, weights[pairs % width], len(self))
+        found: Floats = value[causes]
+        return found
 
 
 ECHO_MS = 30 * MINUTE
@@ -179,8 +109,8 @@ class Prior:
     standing: dict[tuple[str, str], Stood]
 
 
-def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: Prior) -> Proposed:
-    """Return every proposal with something hot in its core, in the order of the book and of entities."""
+def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: Prior) -> Hypotheses:
+    """Return every hypothesis with something hot in its core, in the order of the book and of entities."""
     nats = weight(prior.rates)
     weights = Weights(nats, nats[evidence.cells.family])
     shown = {evidence.families[family] for family in np.unique(evidence.cells.family).tolist()}
@@ -199,21 +129,62 @@ def propose(evidence: Evidence, footprints: Footprints, book: FaultBook, prior: 
     return _joined(parts, len(evidence.block))
 
 
-def _joined(parts: list[tuple[int, Part]], units: int) -> Proposed:
+def _joined(parts: list[tuple[int, Part]], units: int) -> Hypotheses:
     sizes = [len(part.entity) for _, part in parts]
     starts = np.cumsum([0, *sizes]).tolist()
     none, nothing = np.empty(0, np.int64), np.empty(0)
-    return Proposed(
+    core = _stacked([part.core for _, part in parts], units)
+    options = _stacked([part.options for _, part in parts], units)
+    parent = np.concatenate([none, *[s + part.parent for s, (_, part) in zip(starts, parts, strict=False)]])
+    extra = np.concatenate([nothing, *[part.options.cost for _, part in parts]])
+    group, own, cover = _claims(core, options, parent, extra)
+    total = starts[-1]
+    return Hypotheses(
         np.concatenate([none, *[part.entity for _, part in parts]]),
         np.repeat([number for number, _ in parts], sizes).astype(np.int64),
         np.concatenate([none, *[part.onset for _, part in parts]]),
         np.concatenate([nothing, *[part.favour for _, part in parts]]),
-        np.concatenate([nothing, *[part.core.cost for _, part in parts]]),
-        _stacked([part.core for _, part in parts], units),
-        np.concatenate([none, *[s + part.parent for s, (_, part) in zip(starts, parts, strict=False)]]),
-        np.concatenate([nothing, *[part.options.cost for _, part in parts]]),
-        _stacked([part.options for _, part in parts], units),
+        Costs(own, group, np.concatenate([nothing, *[part.core.cost for _, part in parts]])),
+        cover,
+        np.arange(len(own)) < total,
+        np.arange(len(own)) >= total + np.count_nonzero(extra < 0),
     )
+
+
+def _claims(
+    core: sparse.csr_array, options: sparse.csr_array, parent: Ints, extra: Floats
+) -> tuple[Ints, Floats, sparse.csr_array]:
+    """Return whose each claim is, what it costs beside the signatures, and what it covers with them.
+
+    First the signatures of each cause, with what costs nothing more; then with one option that does; then,
+    where a cause has several of those, with all of them.
+    """
+    causes = core.shape[0]
+    dear = np.flatnonzero(extra < 0)
+    free = np.flatnonzero(extra >= 0)
+    several = np.flatnonzero(np.bincount(parent[dear], minlength=causes) > 1)
+    group = np.concatenate([np.arange(causes), parent[dear], several])
+    own = np.concatenate(
+        [np.zeros(causes), extra[dear], np.bincount(parent[dear], extra[dear], causes)[several]]
+    )
+    own[:causes] += np.bincount(parent[free], extra[free], causes)
+    own[causes:] += own[group[causes:]]
+    row, column = core.nonzero()
+    option, unit = options.nonzero()
+    gratis = extra[option] >= 0
+    base_row = np.concatenate([row, parent[option[gratis]]])
+    base_column = np.concatenate([column, unit[gratis]])
+    bare = _ones(base_row, base_column, core.shape)
+    repeated, columns = (places.astype(np.int64) for places in bare[group].nonzero())
+    place = np.full(len(extra), -1, np.int64)
+    place[dear] = causes + np.arange(len(dear))
+    whole = np.full(causes, -1, np.int64)
+    whole[several] = causes + len(dear) + np.arange(len(several))
+    option, unit = option[~gratis], unit[~gratis]
+    bundled = whole[parent[option]]
+    rows = np.concatenate([repeated, place[option], bundled[bundled >= 0]])
+    columns = np.concatenate([columns, unit, unit[bundled >= 0]])
+    return group, own, _ones(rows, columns, (len(group), core.shape[1]))
 
 
 def _stacked(parts: list[Rows], units: int) -> sparse.csr_array:
@@ -222,3 +193,11 @@ def _stacked(parts: list[Rows], units: int) -> sparse.csr_array:
     unit = np.concatenate([none, *[part.unit for part in parts]])
     bounds = np.concatenate([[0], np.cumsum(covered)])
     return sparse.csr_array((np.ones(len(unit), np.int64), unit, bounds), shape=(len(covered), units))
+
+
+def _ones(row: Ints, column: Ints, shape: tuple[int, int]) -> sparse.csr_array:
+    """Return a CSR of ones at these places, each once."""
+    code = np.unique(row.astype(np.int64) * shape[1] + column)
+    row, column = np.divmod(code, max(shape[1], 1))
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=shape[0]))])
+    return sparse.csr_array((np.ones(len(code), np.int64), column, bounds), shape=shape)

@@ -1,12 +1,13 @@
 """The cheapest set of causes: one local search over hypotheses (Hypotheses say how they are scored).
 
 A set S is worth the sum of its costs plus the weights of all units that one of it covers, each counted once.
-Coverage is submodular, so what a hypothesis is worth alone bounds what it can add to any set.
+Hypotheses of one group are the same cause with other claims; what they cost together counts once. Coverage
+is submodular, so what a hypothesis is worth alone bounds what it can add to a set without its group.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,20 +26,47 @@ _FEW = 16
 """Up to so many hypotheses are each tried as a start; without, 0.6 % of small random cases are missed."""
 
 
-def worth(chosen: Ints, cost: Floats, cover: sparse.csr_array, weights: Floats) -> float:
+class Costs(NamedTuple):
+    """What H hypotheses cost in nats: each its own, (H,), and each group, (G,), once. group: whose, (H,)."""
+
+    own: Floats
+    group: Ints
+    shared: Floats
+
+    @classmethod
+    def of(cls, cost: Floats) -> Costs:
+        """Return the costs of hypotheses that share nothing."""
+        return cls(cost, np.arange(len(cost)), np.zeros(len(cost)))
+
+    @property
+    def whole(self) -> Floats:
+        """The cost of each alone, (H,)."""
+        whole: Floats = self.own + self.shared[self.group]
+        return whole
+
+    def some(self, numbers: Ints) -> Costs:
+        """Return the costs of some of them."""
+        return Costs(self.own[numbers], self.group[numbers], self.shared)
+
+    def of_set(self, chosen: Ints) -> float:
+        """Return what a set costs."""
+        return float(self.own[chosen].sum() + self.shared[np.unique(self.group[chosen])].sum())
+
+
+def worth(chosen: Ints, costs: Costs, cover: sparse.csr_array, weights: Floats) -> float:
     """Return the worth of a set of hypotheses, in nats."""
     covered = np.unique(cover[chosen].indices) if len(chosen) else np.empty(0, np.int64)
-    return float(cost[chosen].sum() + weights[covered].sum())
+    return costs.of_set(chosen) + float(weights[covered].sum())
 
 
-def best_set(cost: Floats, cover: sparse.csr_array, weights: Floats) -> Ints:
+def best_set(costs: Costs, cover: sparse.csr_array, weights: Floats) -> Ints:
     """Return the hypotheses, ascending, of a set that no move improves.
 
-    cost: nats, (H,). cover: CSR of ones, (H, U). weights: nats, (U,), not negative. Moves: add one and leave
-    out all that it makes superfluous (add, swap, merge), drop one, replace one by several (split). Of a few
-    hypotheses all sets are looked at instead. Ties go to the lower number.
+    cover: CSR of ones, (H, U). weights: nats, (U,), not negative. Moves: add one and leave out all that it
+    makes superfluous (add, swap, merge), drop one, replace one by several (split). Of a few hypotheses all
+    sets are looked at instead. Ties go to the lower number.
     """
-    search = _Search(cost, cover, weights)
+    search = _Search(costs, cover, weights)
     if search.small:
         return search.enumerate()
     starts = [search.empty(), search.cheapest(), *search.singles()]
@@ -46,18 +74,25 @@ def best_set(cost: Floats, cover: sparse.csr_array, weights: Floats) -> Ints:
 
 
 class _Search:
-    """A set of hypotheses under improvement. `times` counts how many of it cover each unit, shape (U,)."""
+    """A set of hypotheses under improvement.
 
-    def __init__(self, cost: Floats, cover: sparse.csr_array, weights: Floats) -> None:
-        self.alone = cover @ weights + cost
-        able = np.flatnonzero(self.alone > _EPSILON)
+    times: how many of it cover each unit, (U,). members: how many of it are of each group, (G,).
+    """
+
+    def __init__(self, costs: Costs, cover: sparse.csr_array, weights: Floats) -> None:
+        alone = cover @ weights
+        able = np.zeros(len(costs.shared), bool)
+        able[costs.group[alone + costs.whole > _EPSILON]] = True
+        able = np.flatnonzero(able[costs.group] & (alone + costs.own > _EPSILON))
         self._able = able
-        self._cost, self._cover, self._weights = cost[able], cover[able], weights
+        self._costs, self._cover, self._weights = costs.some(able), cover[able], weights
+        self._cost = self._costs.whole
         self._row = np.repeat(np.arange(len(able)), np.diff(self._cover.indptr))
         self._unit = self._cover.indices.astype(np.int64)
         self._columns = self._cover.tocsc()
         self._within = np.zeros(len(able), bool)
         self._times = np.zeros(len(weights), np.int64)
+        self._members = np.zeros(len(costs.shared), np.int64)
 
     @property
     def small(self) -> bool:
@@ -70,7 +105,10 @@ class _Search:
         sets = (np.arange(2**size)[:, None] >> np.arange(size)) & 1
         units = np.unique(self._unit)
         covered = sets @ self._cover.toarray()[:, units] > 0
-        value = sets @ self._cost + covered @ self._weights[units]
+        own, group, shared = self._costs
+        groups, place = np.unique(group, return_inverse=True)
+        present = sets @ np.eye(len(groups), dtype=np.int64)[place] > 0
+        value = sets @ own + present @ shared[groups] + covered @ self._weights[units]
         first = int(np.flatnonzero(value >= value.max() - _EPSILON)[0])
         return self._able[np.flatnonzero(sets[first])]
 
@@ -91,7 +129,7 @@ class _Search:
 
     def run(self, start: Ints) -> tuple[float, Ints]:
         """Improve a set until no move does; return its worth and its hypotheses."""
-        self._within[:], self._times[:] = False, 0
+        self._within[:], self._times[:], self._members[:] = False, 0, 0
         for number in start.tolist():
             self._add(number)
         self._drop()
@@ -112,12 +150,12 @@ class _Search:
     def split(self) -> bool:
         """Replace one of the set by what explains its part better without it; True if one was."""
         for number in self._splittable().tolist():
-            before, within, times = self._worth(), self._within.copy(), self._times.copy()
+            before, kept = self._worth(), self._kept()
             self._remove(number)
             self.climb(self._too_much(number))
             if self._worth() > before + _EPSILON:
                 return True
-            self._within, self._times = within, times
+            self._within, self._times, self._members = kept
         return False
 
     def _too_much(self, number: int) -> Bools:
@@ -139,26 +177,42 @@ class _Search:
         hopeful = (units[numbers] > 1) & (2 * other[numbers] > self._cost[numbers])
         return numbers[hopeful]
 
+    def _kept(self) -> tuple[Bools, Ints, Ints]:
+        return self._within.copy(), self._times.copy(), self._members.copy()
+
     def _worth(self) -> float:
-        return float(self._cost[self._within].sum() + self._weights[self._times > 0].sum())
+        covered = self._weights[self._times > 0].sum()
+        return float(
+            covered + self._costs.own[self._within].sum() + self._costs.shared[self._members > 0].sum()
+        )
 
     def _own(self) -> Floats:
         """Return what each of the set alone contributes to it, in nats; 0 for the others."""
-        sole = self._weights * (self._times == 1)
-        own = np.bincount(self._row, sole[self._unit], len(self._cost)) + self._cost
+        last = self._members[self._costs.group] == 1
+        own = self._sole() + self._costs.own + self._costs.shared[self._costs.group] * last
         return np.where(self._within, own, 0.0)
+
+    def _sole(self) -> Floats:
+        """Return the weight of what each covers and at most one of the set does."""
+        sole = self._weights * (self._times == 1)
+        found: Floats = np.bincount(self._row, sole[self._unit], len(self._cost))
+        return found
 
     def _moves(self) -> tuple[Floats, Ousted]:
         """Return what adding each would gain with all that it ousts left out, and whom it ousts.
 
-        One of the set is ousted where its own contribution, less what the new one covers too, is negative.
+        One of the set is ousted where its own contribution, less what the new one covers too, is negative;
+        those of one group bear what they share in equal parts, unless the new one is of that group too.
         """
+        own, group, shared = self._costs
         free = self._weights * (self._times == 0)
-        gain = np.bincount(self._row, free[self._unit], len(self._cost)) + self._cost
+        gain = np.bincount(self._row, free[self._unit], len(self._cost)).astype(np.float64) + own
+        gain += shared[group] * (self._members[group] == 0)
         gain[self._within] = -np.inf
-        own = self._own()
-        row, holder, shared = self._shared()
-        left = own[holder] - shared
+        part = shared[group] / np.maximum(self._members[group], 1)
+        mine = self._sole() + own
+        row, holder, both = self._shared()
+        left = mine[holder] - both + part[holder] * (group[row] != group[holder])
         ousts = (left < -_EPSILON) & ~self._within[row]
         row, holder = row[ousts], holder[ousts]
         np.add.at(gain, row, -left[ousts])
@@ -185,7 +239,7 @@ class _Search:
 
     def _try(self, numbers: list[int], ousted: Ousted) -> bool:
         """Make these moves, in order, as far as they do not touch; take them back if they do not improve."""
-        before, within, times = self._worth(), self._within.copy(), self._times.copy()
+        before, kept = self._worth(), self._kept()
         touched = np.zeros(len(self._weights), bool)
         blocked = np.zeros(len(self._cost), bool)
         for number in numbers:
@@ -203,7 +257,7 @@ class _Search:
         self._drop()
         if self._worth() > before + _EPSILON:
             return True
-        self._within, self._times = within, times
+        self._within, self._times, self._members = kept
         return False
 
     def _touching(self, number: int) -> Ints:
@@ -226,8 +280,10 @@ class _Search:
 
     def _add(self, number: int) -> None:
         self._within[number] = True
+        self._members[self._costs.group[number]] += 1
         self._times[self._units(number)] += 1
 
     def _remove(self, number: int) -> None:
         self._within[number] = False
+        self._members[self._costs.group[number]] -= 1
         self._times[self._units(number)] -= 1

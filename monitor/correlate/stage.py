@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.faults import FaultBook
     from monitor.topology import Graph
-    from monitor.types import Bools
+    from monitor.types import Bools, Ints
 
 LOOSE_KEPT = 1_000
 
 REREAD_MS = MINUTE
-"""Cells that stand unchanged are read anew this often: lags pass and quiet entities begin to count."""
+"""While nothing at page level changes, cells are read anew this often: weak ones come and go all the time."""
 
 
 class Loose(msgspec.Struct, frozen=True):
@@ -45,15 +45,20 @@ class Loose(msgspec.Struct, frozen=True):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """When cells were last read, which ones they were, and which of them no cause explained."""
+    """When cells were last read, which ones stood at page level, and which of all no cause explained."""
 
     end: int = 0
     signature: str = ""
-    loose: tuple[int, ...] = ()
+    loose: tuple[CellKey, ...] = ()
 
     def covers(self, now: Read) -> bool:
         """Tell whether what was read then holds now."""
         return self.signature == now.signature and now.end - self.end < REREAD_MS
+
+    def loose_of(self, cells: Cells) -> Ints:
+        """Return which of the cells had no cause."""
+        loose = set(self.loose)
+        return np.array([number for number, key in enumerate(cells.keys) if key in loose], np.int64)
 
 
 class CorrelateStage:
@@ -90,18 +95,20 @@ class CorrelateStage:
         read = Read(observation.end, _signature(cells), self._read.loose)
         quiet = not (observation.changes or told.incidents)
         if quiet and self._read.covers(read) and self._cases.settled(read.end):
-            self._nulls.count(observation, cells, np.array(read.loose, np.int64))
+            self._nulls.count(observation, cells, read.loose_of(cells))
             return told
         rates = self._nulls.rates()
         evidence = weigh(cells, self._over(graph), self._faults, observation, rates)
         footprints = Footprints(evidence)
         prior = Prior(rates, self._changes, self._cases.standing())
-        proposed = propose(evidence, footprints, self._faults, prior)
-        reading = explain(evidence, self._faults, proposed)
+        found = propose(evidence, footprints, self._faults, prior)
+        reading = explain(evidence, self._faults, found)
         self._nulls.count(observation, cells, reading.loose)
         self._loose = _loose(evidence, reading)
-        self._read = msgspec.structs.replace(read, loose=tuple(reading.loose.tolist()))
-        words = Words(footprints, reading.found, self._faults, self._changes, self._lookback_ms)
+        self._read = msgspec.structs.replace(
+            read, loose=tuple([cells.keys[c] for c in reading.loose.tolist()])
+        )
+        words = Words(footprints, found, self._faults, self._changes, self._lookback_ms)
         result = self._cases.update(reading, evidence, words, self._changes)
         return CorrelateResult(
             (*told.incidents, *result.incidents), (*told.decisions, *result.decisions), result.wake_at
@@ -154,9 +161,11 @@ class CorrelateStage:
 
 
 def _signature(cells: Cells) -> str:
-    """Return what identifies the cells of a tick and how strong they are."""
-    strength = cells.page.tobytes() + cells.hard.tobytes() + cells.since.tobytes()
-    return blake2b(repr(cells.keys).encode() + strength, digest_size=16).hexdigest()
+    """Return what identifies the cells at page level, and since when they stand."""
+    strong = np.flatnonzero(cells.page | cells.hard)
+    times = cells.hard[strong].tobytes() + cells.since[strong].tobytes()
+    keys = [cells.keys[c] for c in strong.tolist()]
+    return blake2b(repr(keys).encode() + times, digest_size=16).hexdigest()
 
 
 def _loose(evidence: Evidence, reading: Reading) -> tuple[Loose, ...]:

@@ -98,9 +98,9 @@ class Words:
     def _explained(self, entity: int, fault: FaultKind) -> Bools:
         """Return which cells a hypothesis explains, shape (C,)."""
         number = self._book.faults.index(fault)
-        rows = np.flatnonzero((self._found.entity == entity) & (self._found.fault == number))
+        causes = (self._found.entity == entity) & (self._found.fault == number)
         units = np.zeros(len(self._evidence.block) + 1, bool)  # the last one serves derived cells (-1)
-        units[self._found.cover[rows].indices] = True
+        units[self._found.units(np.flatnonzero(causes[self._found.costs.group]))] = True
         return units[self._evidence.unit]
 
     def _few(self, entities: Ints) -> str:

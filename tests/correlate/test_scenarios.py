@@ -366,7 +366,7 @@ def test_a_signal_below_the_page_level_is_no_incident_alone_and_a_ticket_in_comp
     world.step(hot(["gpu:n0003/4"], "heat", 0, page=False), ticks=3)
     assert world.lines == []
     assert [d.reason for d in world.stage.why("gpu:n0003/4")] == ["too_weak_for_any_cause"]
-    world.step(hot(gpus_of(3), "heat", 0, page=False), ticks=3)
+    world.step(hot(gpus_of(3), "heat", 0, page=False), ticks=7)
     (incident,) = world.last().values()
     assert (incident.cause.entity, incident.severity, incident.pages) == ("node:n0003", "warning", 0)
 
