@@ -150,7 +150,7 @@ class CaseBook:
         """Decide whether to call a person, and write down why."""
         if case.ready_at is None and page_evidence(explanation):
             case.ready_at = tick.now
-        held = self._held(case, tick)
+        held = self._held(case, tick) or self._told(case, explanation)
         reason, detail = decide(case, explanation, tick.now, self._rules, held)
         decision = life.note(case, tick.now, reason, detail)
         if decision is not None:
@@ -169,6 +169,18 @@ class CaseBook:
             return PageReason.MAINTENANCE, f"{change.entity} until {change.until}"
         muted = next((name for name in places if self._mutes.get(name, 0) > tick.now), None)
         return None if muted is None else (PageReason.MUTED, f"{muted} until {self._mutes[muted]}")
+
+    def _told(self, case: Case, explanation: Explanation) -> tuple[PageReason, str] | None:
+        """Return which open incident has called somebody for all of what would page: once is enough."""
+        rest = set(explanation.strong)
+        told = [
+            other
+            for other in self._open
+            if other.pages and other is not case and rest.intersection(other.held)
+        ]
+        for other in told:
+            rest.difference_update(other.held)
+        return (PageReason.TOLD, told[0].id) if told and not rest else None
 
     def _merge(self, case: Case, winner: Case, tick: _Tick) -> None:
         case.state, case.merged_into = "merged", winner.id

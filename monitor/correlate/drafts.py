@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from monitor.correlate.evidence import RATE_FLOOR
 from monitor.correlate.footprints import Hits
 from monitor.correlate.scoring import (
     ONSET_SPREAD_MS,
@@ -76,10 +77,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the rows claim, and what that says less the weight of it: nats, (R,), and the cells."""
+    """What the rows claim, and what that says less the weight of it: nats, (R,), and the cells.
+
+    Of `blocks` the items are units in place of cells.
+    """
 
     nats: Floats
     cells: Hits
+    blocks: bool = False
 
 
 class _Judged(NamedTuple):
@@ -147,11 +152,10 @@ class Draft:
         spans = self._spans(first, onset, last)
         core, options = self._signatures(spans, onset)
         options += self._side_effects(spans, [claim.cells for claim in (*core, *options)])
+        options += self._blocks(spans)
         cost = base + sum((claim.nats for claim in core), np.zeros(len(base))) * ~self._faded
         kept = possible | self._faded
-        covered, unit = self._cover(
-            [*[self._units(claim.cells) for claim in core], *self._blocks(spans)], kept
-        )
+        covered, unit = self._cover(core, kept)
         parent, rows = self._optional(options, kept)
         return Part(entity[kept], onset[kept], favour[kept], Rows(cost[kept], covered, unit), parent, rows)
 
@@ -163,7 +167,7 @@ class Draft:
             able = np.zeros(len(kept), bool)
             able[claim.cells.row] = True
             able &= kept
-            covered, unit = self._cover([self._units(claim.cells)], able)
+            covered, unit = self._cover([claim], able)
             parents.append(place[able])
             costs.append((claim.nats * ~self._faded)[able])
             covers.append(covered)
@@ -233,27 +237,37 @@ class Draft:
                 gross[hits.row[self._evidence.page[hits.item]]] = True
         return gross
 
-    def _units(self, taken: Hits) -> tuple[Hits, Ints]:
-        """Return the units of cells, and how many cells of them each pair is."""
-        return Hits(taken.row, self._evidence.unit[taken.item]), np.ones(len(taken.row), np.int64)
-
-    def _blocks(self, spans: list[_Span]) -> list[tuple[Hits, Ints]]:
-        """Return the blocks that terms explain whole, within their times, and their sizes."""
-        found = []
+    def _blocks(self, spans: list[_Span]) -> list[Claim]:
+        """Return as options the blocks that terms explain whole; victims without one speak against it."""
+        evidence, options = self._evidence, []
+        reach = self._footprints.workloads(self._fault.cause)[self.rows]
         for term, since, until in spans:
             hits = self._able(term, self._footprints.blocks(self._fault.cause, term).placed(self._place))
-            kept = in_time(hits, self._evidence.unit_since, since, until)
-            found.append((kept, self._evidence.unit_size[kept.item]))
-        return found
+            kept = in_time(hits, evidence.unit_since, since, until)
+            pairs = np.unique(kept.row * (evidence.relations.n + 1) + evidence.block[kept.item])
+            hot = np.bincount(pairs // (evidence.relations.n + 1), minlength=len(self.rows)).astype(
+                np.float64
+            )
+            quiet = np.maximum(reach - hot, 0.0)
+            nats = mean_evidence(hot, quiet, term.q, RATE_FLOOR) - mean_evidence(
+                hot, 0 * quiet, term.q, RATE_FLOOR
+            )
+            options.append(Claim(np.where(hot > 0, nats, 0.0), kept, blocks=True))
+        return options
 
-    def _cover(self, units: list[tuple[Hits, Ints]], kept: Bools) -> tuple[Ints, Ints]:
+    def _cover(self, claims: list[Claim], kept: Bools) -> tuple[Ints, Ints]:
         """Return what the rows that are kept explain: cells, and blocks of which half the cells are."""
-        width = len(self._evidence.block)
-        pairs = np.concatenate([hits.row * width + hits.item for hits, _ in units])
-        found, place = np.unique(pairs, return_inverse=True)
-        counts = np.bincount(place, np.concatenate([count for _, count in units]), len(found))
+        sizes, width = self._evidence.unit_size, len(self._evidence.block)
+        pairs, shares = [], []
+        for claim in claims:
+            hits = claim.cells
+            unit = hits.item if claim.blocks else self._evidence.unit[hits.item]
+            pairs.append(hits.row * width + unit)
+            shares.append(sizes[unit] if claim.blocks else np.ones(len(unit), np.int64))
+        found, place = np.unique(np.concatenate(pairs), return_inverse=True)
+        counts = np.bincount(place, np.concatenate(shares), len(found))
         row, unit = np.divmod(found, max(width, 1))
-        enough = (2 * counts >= self._evidence.unit_size[unit]) & kept[row]
+        enough = (2 * counts >= sizes[unit]) & kept[row]
         return np.bincount(row[enough], minlength=len(kept))[kept], unit[enough]
 
     def _signatures(self, spans: list[_Span], onset: Ints) -> tuple[list[Claim], list[Claim]]:

@@ -35,8 +35,8 @@ class Explanation:
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
     is `confidence`. onset, began: when the first of it and the cause itself began, ms. cells: keys of the
-    cells, sorted. signals: those of the cells. affected: ids of those who show it or are silent because of
-    it, sorted. nats: worth of its evidence less its cost.
+    cells, sorted; strong: those at page level. signals: those of the cells. affected: ids of those who show
+    it or are silent because of it, sorted. nats: worth of its evidence less its cost.
     """
 
     entity: str
@@ -47,6 +47,7 @@ class Explanation:
     confidence: float
     candidates: tuple[tuple[str, int, float], ...]
     cells: tuple[CellKey, ...]
+    strong: frozenset[CellKey]
     signals: tuple[Signal, ...]
     affected: tuple[str, ...]
     nats: float
@@ -157,6 +158,7 @@ def _explanation(
     chosen = np.zeros(len(evidence.cells), bool)
     chosen[cells] = True
     keys = sorted(evidence.cells.keys[cell] for cell in cells.tolist())
+    strong = evidence.cells.page | evidence.cells.hard
     signals = np.flatnonzero(chosen[evidence.cells.of_signal]).tolist()
     return Explanation(
         entity=ids[entity],
@@ -167,6 +169,7 @@ def _explanation(
         confidence=next((share for i, _, share in shares if i == entity), 0.0),
         candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
         cells=tuple(keys),
+        strong=frozenset([evidence.cells.keys[c] for c in cells[strong[cells]].tolist()]),
         signals=tuple([evidence.cells.signals[s] for s in signals]),
         affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
         nats=float(evidence.unit_weight[units].sum() + found.costs.shared[number]),

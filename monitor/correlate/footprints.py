@@ -58,6 +58,7 @@ class Footprints:
         self._alike: dict[tuple[Any, ...], Hits] = {}
         self._shows: dict[tuple[tuple[str, int], ...], Bools] = {}
         self._inside: dict[str, Bools] = {}
+        self._reach: dict[tuple[str, ...], Floats] = {}
         self._means: dict[tuple[str, ...], Hits] = {}
         self._quiet: dict[tuple[str, tuple[str, ...], tuple[str, ...], int], Floats] = {}
 
@@ -114,6 +115,14 @@ class Footprints:
         return Hits(
             np.concatenate([row for row, _ in pairs]), np.concatenate([units[place] for _, place in pairs])
         )
+
+    def workloads(self, causes: tuple[str, ...]) -> Floats:
+        """Return how many workloads each cause reaches, itself among them, shape (K,)."""
+        if causes not in self._reach:
+            there = self.evidence.observation.reporting.astype(np.float64)
+            own = self._relations.matrix("self", causes, WORKLOADS) @ there
+            self._reach[causes] = own + self._relations.matrix("victims", causes, WORKLOADS) @ there
+        return self._reach[causes]
 
     def quiet(self, causes: tuple[str, ...], term: Term, family: str) -> Floats:
         """Return how many entities of a term's footprint are quiet in a family, shape (K,)."""

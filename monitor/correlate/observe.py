@@ -49,6 +49,7 @@ class PageReason(StrEnum):
     SETTLING = "waiting_for_what_may_follow"
     MAINTENANCE = "announced_maintenance"
     MUTED = "silenced_by_a_person"
+    TOLD = "another_incident_paged_for_it"
     CLOSED = "resolved_by_a_person"
     UNSURE = "ticket_with_an_unclear_cause"
     MARKED = "marked_by_a_person"

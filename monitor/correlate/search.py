@@ -195,7 +195,7 @@ class _Search:
     def _sole(self) -> Floats:
         """Return the weight of what each covers and at most one of the set does."""
         sole = self._weights * (self._times == 1)
-        found: Floats = np.bincount(self._row, sole[self._unit], len(self._cost))
+        found: Floats = np.bincount(self._row, sole[self._unit], len(self._cost)).astype(np.float64)
         return found
 
     def _moves(self) -> tuple[Floats, Ousted]:
@@ -206,8 +206,8 @@ class _Search:
         """
         own, group, shared = self._costs
         free = self._weights * (self._times == 0)
-        gain = np.bincount(self._row, free[self._unit], len(self._cost)).astype(np.float64) + own
-        gain += shared[group] * (self._members[group] == 0)
+        fresh = np.bincount(self._row, free[self._unit], len(self._cost)).astype(np.float64)
+        gain = fresh + own + shared[group] * (self._members[group] == 0)
         gain[self._within] = -np.inf
         part = shared[group] / np.maximum(self._members[group], 1)
         mine = self._sole() + own

@@ -18,6 +18,7 @@ from monitor.correlate.footprints import Footprints
 from monitor.correlate.hypotheses import Prior, propose
 from monitor.correlate.nulls import NullShares
 from monitor.correlate.observe import CorrelateResult, Decision, Observation, PageReason
+from monitor.correlate.onsets import Onsets
 from monitor.correlate.relations import Relations
 from monitor.correlate.words import Words
 from monitor.units import MINUTE
@@ -74,7 +75,7 @@ class CorrelateStage:
         rules = PageRules(settings.tick_ms, settings.page_wait_ticks, settings.page_confidence)
         self._cases = CaseBook(rules, settings.resolve_after_ms, settings.episode_gap_ms)
         self._changes = ChangeLog()
-        self._nulls = NullShares(faults.families)
+        self._nulls, self._onsets = NullShares(faults.families), Onsets()
         self._loose: tuple[Loose, ...] = ()
         self._read = Read()
         self._relations: Relations | None = None
@@ -86,7 +87,7 @@ class CorrelateStage:
         self._changes.add(observation.changes)
         self._changes.forget(observation.end)
         told = self._cases.obey(observation.commands, observation.end)
-        cells = gather(observation.signals, self._faults, graph.index)
+        cells = self._onsets.date(gather(observation.signals, self._faults, graph.index), observation.end)
         if not len(cells) and self._cases.idle:
             self._nulls.count(observation, cells, np.empty(0, np.int64))
             self._loose = ()
@@ -132,6 +133,7 @@ class CorrelateStage:
             "cases": self._cases.to_state(),
             "changes": self._changes.to_state(),
             "nulls": self._nulls.to_state(),
+            "onsets": self._onsets.to_state(),
             "loose": msgspec.to_builtins(self._loose),
             "read": msgspec.to_builtins(self._read),
         }
@@ -141,6 +143,7 @@ class CorrelateStage:
         self._cases.from_state(state["cases"])
         self._changes = ChangeLog.from_state(state["changes"])
         self._nulls.from_state(state["nulls"])
+        self._onsets.from_state(state["onsets"])
         self._loose = msgspec.convert(state["loose"], tuple[Loose, ...])
         self._read = msgspec.convert(state["read"], Read)
 
