@@ -23,6 +23,7 @@ from monitor.kernels.signals import Key, Standing, limits
 from monitor.kernels.watch import Rows, Watch, Watched
 from monitor.kernels.watched import Chart, Name, Pages, watched_signals
 from monitor.reasons import SignalReason
+from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +38,16 @@ RELATIVE_FLOOR = 0.002
 """No series is watched more closely than to 0.2 % of its reading: what is smaller matters to nobody."""
 
 
+JUDGED_MS = 30 * MINUTE
+"""What was quiet when it was last judged counts as quiet for so long: what was raised then stands as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class DetectResult:
     """What one round says about S series.
 
     signals: all that stand; raised, cleared: those of this round; all sorted. judged: series compared with
-    something at their last point, which still counts (without a signal they are quiet). z: standardised
+    something lately, whose reading still counts (without a signal they are quiet). z: standardised
     residuals, NaN where there is none. effect: the same as multiples of what matters. group: peer group of
     each series, company: the peers in its regime now, -1 for nobody. rhythm: the usual gap between points in
     ms, 0 while unknown. expected, lower, upper: the chart's centre and limits.
@@ -80,18 +85,18 @@ class DetectStage:
         self._facts, self._counts = Facts(catalog), Counts()
         self._watch, self._medians = Watch(learning), Medians(settings, learning)
         self._standing = Standing()
-        self._judged: Bools = np.zeros(0, bool)
+        self._judged_at: Ints = np.zeros(0, np.int64)
         self._layout: Layout | None = None
 
     @property
     def nbytes(self) -> int:
         """How many bytes of state grow with the series."""
         parts = (self._held, self._drivers, self._peers, self._facts, self._counts, self._watch)
-        return sum(part.nbytes for part in parts) + self._judged.nbytes
+        return sum(part.nbytes for part in parts) + self._judged_at.nbytes
 
     def reindex(self, table: SeriesTable, graph: Graph, moved: Ints | None) -> None:
         """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
-        moved = np.arange(len(self._judged)) if moved is None else moved
+        moved = np.arange(len(self._judged_at)) if moved is None else moved
         old, layout = self._layout, lay_out(table, graph, self._catalog, self._settings.min_peers)
         pools = moved_to(old.pools if old else [], layout.pools)
         fits = moved_to(old.fits if old else [], layout.fits)
@@ -106,9 +111,9 @@ class DetectStage:
         self._medians.resize(layout)
         if old is not None:
             self._watch.restart(_changed_company(old, layout, moved)[layout.charted])
-        judged = np.zeros(len(table), bool)
-        judged[moved] = self._judged
-        self._judged, self._layout, self._members = judged, layout, _members(layout)
+        judged_at = np.zeros(len(table), np.int64)
+        judged_at[moved] = self._judged_at
+        self._judged_at, self._layout, self._members = judged_at, layout, _members(layout)
 
     def step(self, panel: Panel, table: SeriesTable) -> DetectResult:
         """Take one round of a tick. The table must be the one last given to `reindex`."""
@@ -128,9 +133,9 @@ class DetectStage:
         seen = self._watch.step(rows, _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, held, self._settings.min_peers)
-        self._judged &= np.isnan(panel.x) & np.isfinite(held)
-        self._judged[layout.charted] |= seen.judged
-        self._judged[layout.counts] |= counted
+        self._judged_at[layout.charted[seen.judged]] = panel.end
+        self._judged_at[layout.counts[counted]] = panel.end
+        lately = JUDGED_MS + 2 * self._held.rhythm
         chart = self._chart(panel, common, seen, layout)
         effect = chart.effect(layout.matters(chart.expected), rough + slope)
         signals = self._signals(chart, effect, table, layout)
@@ -142,7 +147,7 @@ class DetectStage:
             signals=standing,
             raised=raised,
             cleared=cleared,
-            judged=self._judged.copy(),
+            judged=np.isfinite(held) & (panel.end - self._judged_at <= lately),
             z=_whole(seen.z, layout.charted, len(held)),
             effect=effect,
             company=np.where(layout.lone, -1, layout.group * 2 + regime),
@@ -249,7 +254,7 @@ class DetectStage:
     def to_state(self) -> dict[str, Any]:
         """Return all state as arrays, numbers and lists."""
         return {part: getattr(self, f"_{part}").to_state() for part in _PARTS} | {
-            "judged": self._judged.copy()
+            "judged_at": self._judged_at.copy()
         }
 
     def restore(self, state: Mapping[str, Any], table: SeriesTable, graph: Graph) -> None:
@@ -257,7 +262,7 @@ class DetectStage:
         self.reindex(table, graph, np.empty(0, np.int64))
         for part in _PARTS:
             getattr(self, f"_{part}").restore(state[part])
-        self._judged = np.array(state["judged"], bool)
+        self._judged_at = np.array(state["judged_at"], np.int64)
 
 
 _PARTS = ("held", "drivers", "peers", "facts", "counts", "watch", "medians", "standing")
