@@ -396,3 +396,36 @@ def test_a_change_just_before_speaks_for_its_target_and_is_named():
     incident = one(world, "service:cache", "dependency_failing")
     assert incident.changes == ("service:cache deployment v34.3: routine release",)
     assert "deployment v34.3 (routine release) 16 min before" in incident.cause.explanation
+
+
+def test_a_gpu_that_was_a_little_warm_for_hours_is_one_of_its_node_when_that_heats():
+    """The weak sign is old; the strong one is not: nine signs, one page, on the node."""
+    world = World()
+    early = hot(["gpu:n0003/0"], "heat", 0, page=False)
+    world.step(early, ticks=3)
+    world.tick = 2_000
+    world.step(hot(["gpu:n0003/0"], "heat", 0) + hot(gpus_of(3)[1:], "heat", 1_998), ticks=20)
+    assert [(i.cause.entity, i.pages) for i in world.paged()] == [("node:n0003", 1)]
+
+
+def test_a_weak_sign_of_one_gpu_does_not_crash_its_job():
+    """A job crashes on all its nodes; a link of one of them ran a little high before: it is the job."""
+    world = World(hall(jobs=JOBS))
+    link = hot(["gpu:n0001/0"], "interconnect", 0, page=False)
+    world.step(link, ticks=60)
+    crash = hot(MEMBERS, "application", 60, hard=True) + hot(MEMBERS, "activity", 60, "down")
+    world.step(link + crash + hot(["job:a"], "progress", 60, "down"), ticks=10)
+    idle = hot(MEMBERS, "activity", 60, "down", page=False)
+    world.step(link + idle + hot(["job:a"], "progress", 60, "down"), ticks=60)
+    one(world, "job:a", "job_crashed")
+
+
+def test_what_one_incident_called_for_calls_nobody_again():
+    """GPUs of a CDU cool down, its own readings are still off: whatever explains these, nobody is called twice."""
+    jobs = [(f"j{k}", (4 * k, 4 * k + 1)) for k in range(16)]
+    world = World(hall(nodes=128, jobs=jobs))
+    own = hot(["cdu:c00"], "coolant_flow", 0, "down") + hot(["cdu:c00"], "coolant_heat", 0)
+    world.step(own + hot(gpus_of(*range(8)), "heat", 0), ticks=60)
+    some = hot(gpus_of(0, 1, 2), "heat", 0, page=False) + hot(gpus_of(4), "power", 70, "down", page=False)
+    world.step(own + some, ticks=120)
+    one(world, "cdu:c00", "coolant_flow_low")
