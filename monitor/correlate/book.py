@@ -191,8 +191,12 @@ class CaseBook:
             tick.lines.append(life.record(case, tick.now, "merged"))
 
     def _rest(self, case: Case, tick: _Tick) -> None:
-        """Let an incident of which nothing stands grow old; silence of its entities stops the time."""
-        if case.quiet_at is None or tick.silent(case):
+        """Let an incident that nothing explains any more grow old.
+
+        Half of what it showed, while it still stands, and silence of its entities stop the time.
+        """
+        stands = bool(case.held) and 2 * len(case.held) >= case.peak
+        if case.quiet_at is None or stands or tick.silent(case):
             case.quiet_at = tick.now
         if case.closed_by or tick.now - case.quiet_at >= self._needed(case):
             self._close(case, tick)

@@ -135,6 +135,20 @@ def test_which_explanation_continues_which_incident(cases, explanations, continu
     assert match(cases, explanations) == Matches(continued, merged)
 
 
+def test_a_sign_that_stands_all_along_calls_once():
+    """Evidence falls below the page level for an hour and rises again, and the sign never clears: one page."""
+    world = World()
+    odd = {"reason": "below_own_past", "direction": "down"}
+    strong, weak = ([signal("cdu:c00", "other", 0, page=page, **odd)] for page in (True, False))
+    world.step(strong, ticks=6)
+    for signals in (weak, strong, weak):
+        for _ in range(60):
+            skip(world, 6, signals)
+    assert [(i.episode, i.pages, i.state) for i in world.last().values()] == [(1, 1, "open")]
+    skip(world, 600)
+    assert [(i.episode, i.pages, i.state) for i in world.last().values()] == [(1, 1, "resolved")]
+
+
 def test_a_repair_is_not_the_cause_of_what_it_repairs():
     """A lost GPU is paged; half an hour later its node is rebooted and silent: it is still the GPU."""
     world = World()
