@@ -34,6 +34,7 @@ SETTINGS = {
     "max_execution_time": 600,
     "max_memory_usage": 1_500_000_000,
     "max_partitions_per_insert_block": 0,
+    "optimize_on_insert": 0,
     "session_timezone": "UTC",
 }
 PROBE = ".writable"
