@@ -65,6 +65,17 @@ class ArrowWindows:
         }
 
 
+def packed(table: Any) -> bytes:
+    """Return a table as a compressed Arrow file."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        writer.write(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
 def _words(names: list[str]) -> tuple[Any, Any]:
     """Return the distinct names, and for each name its number among them (None: its own)."""
     import pyarrow as pa

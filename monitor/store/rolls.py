@@ -2,7 +2,7 @@
 
 So are made the windows that `tiers` cannot know whole: those of which the store held rows before a writer
 began, and, for the series in question, those that something came to late or after they had closed. A window
-that is rolled again gives the same row, or a fuller one, which counts: it may be rolled as often as one likes.
+that is rolled again gives the same row, or a fuller one, which counts. So it may be rolled again and again.
 """
 
 from __future__ import annotations
