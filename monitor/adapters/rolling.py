@@ -59,11 +59,9 @@ class Roller:
     def note(self, part: Windows) -> None:
         """Take note of windows that were inserted into the finest tier.
 
-        What is late, or begins before what has closed or was merged, touches windows that may be written.
+        What begins before what has closed or was merged (late and slow samples) touches windows apart.
         """
         news = part.start >= max(self._merged, self._closed)
-        if part.late:
-            news[:] = False
         held = news & (part.start < self._held["m1"])
         self._whole["m1"].add(part.start[held])
         self._open.add(part, news & ~held)
