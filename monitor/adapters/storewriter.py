@@ -1,7 +1,8 @@
 """Writes what the pipeline gives into a store, in a thread: inserts overlap with detection.
 
-Records are gathered into batches; a batch is written and rolled whole by the thread. `sync` waits until all
-is durable. What fails in the thread is raised by the next call. Writing something again changes nothing.
+Records are gathered into batches; the thread writes a batch whole, and the coarser windows that it ends. `sync`
+waits until all is durable. What fails in the thread is raised by the next call. Writing something again changes
+nothing.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class StoreWriter:
         return {"tiers": self._roller.to_state(), "line": self._line}
 
     def finish(self) -> None:
-        """Write everything, roll also the windows that are still open, and wait until that is durable."""
+        """Write everything, also the windows that are still open, and wait until that is durable."""
         self._pass_on(only_full=False)
         self._put(lambda: self._roller.run(None))
         self._wait()

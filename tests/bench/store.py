@@ -60,7 +60,7 @@ class Fleet:
 
     def topology(self) -> Topology:
         """Return the GPUs in nodes of 8 and racks of 64."""
-        nodes = self.gpus // 8
+        nodes = -(-self.gpus // 8)
         lines = [json.dumps({"id": f"rack:r{rack:04d}"}) for rack in range(nodes // 8 + 1)]
         lines += [
             json.dumps({"id": f"node:n{node:05d}", "parent": f"rack:r{node // 8:04d}"})
