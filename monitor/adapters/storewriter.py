@@ -1,8 +1,8 @@
 """Writes what the pipeline gives into a store, in a thread: inserts overlap with detection.
 
-Records are gathered into batches; the thread writes a batch whole, and the coarser windows that it ends. `sync`
-waits until all is durable. What fails in the thread is raised by the next call. Writing something again changes
-nothing.
+Records are gathered into batches; the thread writes a batch whole, and the coarser windows that it ends.
+`sync` waits until all is durable. What fails in the thread is raised by the next call. Writing something
+again changes nothing.
 """
 
 from __future__ import annotations
