@@ -1,6 +1,6 @@
 """The store: samples a second into it, alone and the whole way from frames, bytes a row, and what panels ask.
 
-    python -m tests.bench.store [--gpus 10000] [--minutes 10] [--day-gpus 1000]
+    python -m tests.bench.store [--gpus 10000] [--minutes 14] [--day-gpus 1000]
 
 First minutes of frames of all GPUs through the pipeline into a store, the second half of them measured, until
 all is durable; then cells made beforehand, 16 metrics a GPU, into the store alone, at 10 s and at 60 s; then a
@@ -225,7 +225,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gpus", type=int, default=10_000)
-    parser.add_argument("--minutes", type=int, default=10)
+    parser.add_argument("--minutes", type=int, default=14)
     parser.add_argument("--day-gpus", type=int, default=1000)
     asked = parser.parse_args()
     gc.set_threshold(50_000, 20, 100)  # as the command line does
