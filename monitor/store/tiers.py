@@ -152,6 +152,8 @@ class OpenTiers:
 
     def add(self, part: Windows, which: Bools) -> None:
         """Merge windows of the finest tier, none of which begins before one that was merged already."""
+        if not which.any():
+            return
         at = self._numbering.of(part.names)[part.row]
         for start in np.unique(part.start[which]).tolist():
             minute = start // self._minute.width_ms * self._minute.width_ms
