@@ -1,11 +1,13 @@
-"""Runs the roll-ups: monitor/store/rolls.py tells which windows are due, this has the engine do them."""
+"""Keeps the coarser tiers of a store: from memory where they are whole there, else rolled by the engine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import copy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.adapters.arrow import ArrowWindows
 from monitor.store.rolls import (
     MAX_ROWS,
     ONE_METRIC,
@@ -13,82 +15,92 @@ from monitor.store.rolls import (
     SOURCE,
     Frontier,
     Span,
+    Touched,
     bound,
-    floors,
     roll,
-    spans,
     steps,
-)  # fmt: skip
-from monitor.store.tables import TIERS
+)
+from monitor.store.tables import ROLLUPS, TIERS
+from monitor.store.tiers import OpenTiers
 from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from monitor.adapters.clickhouse import Store
     from monitor.cells import Windows
-    from monitor.types import Ints
 
+TABLES = {table.name: table for table in ROLLUPS}
 
-class _Touched(NamedTuple):
-    """Windows of some series that had been rolled before something came to them."""
-
-    windows: Ints
-    entities: list[str]
-    metrics: list[str]
+ENDS = 1 << 62
+"""Later than any window's end."""
 
 
 class Roller:
-    """The two coarser tiers of one store."""
+    """The two coarser tiers of one store. `state` is what `to_state` gave to the run that this one continues.
 
-    def __init__(self, store: Store, state: dict[str, Any] | None = None) -> None:
+    Without it the engine rolls all windows of which the store holds rows: this run may know but a part.
+    """
+
+    def __init__(self, store: Store, state: dict[str, Any] | None) -> None:
         self._store = store
-        self._minutes, self._hours = Frontier("m1"), Frontier("h1")
-        self._touched: list[_Touched] = []
-        if state is not None:
-            self._minutes = Frontier.from_state("m1", state["m1"])
-            self._hours = Frontier.from_state("h1", state["h1"])
+        self._arrow = ArrowWindows()
+        if state is None:
+            self._closed = self._merged = 0
+            self._held = _held(store)
+            self._open = OpenTiers(self._held["h1"])
+            self._whole = {tier: Frontier(tier) for tier in SOURCE}
+            self._touched = {tier: Touched(tier) for tier in SOURCE}
+            self._again()
+        else:
+            self._closed, self._merged, self._held = state["closed"], state["merged"], state["held"]
+            self._open = OpenTiers.from_state(state["open"])
+            self._whole = {tier: Frontier(tier, state["whole"][tier]) for tier in SOURCE}
+            self._touched = {tier: Touched(tier, state["touched"][tier]) for tier in SOURCE}
 
-    def note(self, windows: Windows) -> None:
-        """Take note of windows that were inserted into the finest tier."""
-        minute = windows.start // TIERS["m1"] * TIERS["m1"]
-        old = self._minutes.add(*floors(windows.start, TIERS["m1"]))
-        if len(old):
-            rows = windows.row[np.isin(minute, old)]
-            names = windows.names
-            entities = sorted({names.entities[i] for i in np.unique(names.entity[rows])})
-            metrics = sorted({names.metrics[i][1] for i in np.unique(names.metric[rows])})
-            self._touched.append(_Touched(old, entities, metrics))
+    def note(self, part: Windows) -> None:
+        """Take note of windows that were inserted into the finest tier.
+
+        What begins before what has closed or was merged (late and slow samples) touches windows apart.
+        """
+        news = part.start >= max(self._merged, self._closed)
+        held = news & (part.start < self._held["m1"])
+        self._whole["m1"].add(part.start[held])
+        self._open.add(part, news & ~held)
+        if news.any():
+            self._merged = int(part.start[news].max()) + 1
+        if not news.all():
+            for touched in self._touched.values():
+                touched.add(part, ~news)
 
     def run(self, closed: int | None) -> None:
-        """Roll what has closed (None: all there is), and again what was touched since it was rolled."""
-        whole: list[int] = []
-        for span in self._minutes.due(closed):
-            self._roll("m1", span)
-            hours = np.arange(span.lo // HOUR * HOUR, span.hi, HOUR)
-            share = np.full(len(hours), max(span.rows // (6 * len(hours)), 1))
-            whole += self._hours.add(hours, share).tolist()
-        again = self._roll_touched()
-        for span in [*self._hours.due(closed), *spans(sorted(set(whole)), HOUR)]:
-            self._roll("h1", span)
-        for some in again:
-            self._roll_some("h1", some)
+        """Write what has closed (None: all there is), and again what was touched since it was."""
+        if closed is None:
+            done = copy.deepcopy(self._open).take(ENDS)
+        else:
+            self._closed = max(self._closed, closed)
+            done = self._open.take(closed)
+        for tier in SOURCE:
+            self._write(tier, done[tier])
+            self._roll(tier, closed)
 
-    def _roll_touched(self) -> list[_Touched]:
-        """Roll touched minutes; return the hours that this touches."""
-        again = []
-        for some in self._touched:
-            self._roll_some("m1", some)
-            hours, count = floors(some.windows, HOUR)
-            if len(old := self._hours.add(hours, count)):
-                again.append(some._replace(windows=old))
-        self._touched = []
-        return again
+    def _write(self, tier: str, parts: list[Windows]) -> None:
+        if not parts:
+            return
+        self._store.insert_arrow(TABLES[tier], self._arrow.table(parts))
+        if tier == "m1":
+            for part in parts:
+                self._whole["h1"].add(part.start[part.start < self._held["h1"]])
 
-    def _roll_some(self, tier: str, some: _Touched) -> None:
+    def _roll(self, tier: str, closed: int | None) -> None:
+        for span in self._whole[tier].due(closed):
+            self._roll_whole(tier, span)
+            if tier == "m1":
+                minutes = np.arange(span.lo, span.hi, TIERS["m1"])
+                self._whole["h1"].add(minutes, span.rows // len(minutes) + 1)
         sql = roll(tier, where=SOME_SERIES)
-        for span in spans(some.windows.tolist(), TIERS[tier]):
-            self._store.command(sql, **bound(span, metrics=some.metrics, entities=some.entities))
+        for some in self._touched[tier].due(closed, self._closed):
+            self._store.command(sql, **bound(some))
 
-    def _roll(self, tier: str, span: Span) -> None:
+    def _roll_whole(self, tier: str, span: Span) -> None:
         if span.rows <= MAX_ROWS:
             self._store.command(roll(tier), **bound(span))
             return
@@ -99,12 +111,12 @@ class Roller:
             **bound(span),
         )
         for (metric,) in found:
-            self._store.command(roll(tier, where=ONE_METRIC), **bound(span, metric=metric))
+            self._store.command(roll(tier, where=ONE_METRIC), **bound(span), metric=metric)
 
-    def again(self) -> None:
+    def _again(self) -> None:
         """Roll again from the start of the hour in which a tier ends: a process may have died in it."""
-        for tier in ("m1", "h1"):
-            source, last = SOURCE[tier], self._store.rows(f"SELECT toUnixTimestamp(max(ts)) FROM {tier}")
+        for tier, source in SOURCE.items():
+            last = self._store.rows(f"SELECT toUnixTimestamp(max(ts)) FROM {tier}")
             found = self._store.rows(
                 f"SELECT DISTINCT toUnixTimestamp(toStartOfHour(ts)) AS hour FROM {source} "
                 "WHERE ts >= toStartOfHour(toDateTime({last:UInt32}, 'UTC')) ORDER BY hour",
@@ -112,8 +124,21 @@ class Roller:
             )
             for (hour,) in found:
                 for span in steps(hour * 1000, hour * 1000 + HOUR, TIERS[tier]):
-                    self._roll(tier, span)
+                    self._roll_whole(tier, span)
 
     def to_state(self) -> dict[str, Any]:
-        """Return what waits to be rolled."""
-        return {"m1": self._minutes.to_state(), "h1": self._hours.to_state()}
+        """Return what is open and what waits to be rolled."""
+        return {
+            "closed": self._closed,
+            "merged": self._merged,
+            "held": self._held,
+            "open": self._open.to_state(),
+            "whole": {tier: frontier.to_state() for tier, frontier in self._whole.items()},
+            "touched": {tier: touched.to_state() for tier, touched in self._touched.items()},
+        }
+
+
+def _held(store: Store) -> dict[str, int]:
+    """Return where the first window of each tier begins that a store holds no row of, in any tier."""
+    last = max(store.rows(f"SELECT toUnixTimestamp(max(ts)), count() FROM {tier}")[0] for tier in TIERS)
+    return {tier: (last[0] * 1000 // width + 1) * width if last[1] else 0 for tier, width in TIERS.items()}

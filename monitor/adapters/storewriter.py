@@ -1,7 +1,8 @@
 """Writes what the pipeline gives into a store, in a thread: inserts overlap with detection.
 
-Records are gathered into batches; a batch is written and rolled whole by the thread. `sync` waits until all
-is durable. What fails in the thread is raised by the next call. Writing something again changes nothing.
+Records are gathered into batches; the thread writes a batch whole, and the coarser windows that it ends.
+`sync` waits until all is durable. What fails in the thread is raised by the next call. Writing something
+again changes nothing.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
+from monitor.adapters.arrow import ArrowWindows
 from monitor.adapters.rolling import Roller
 from monitor.ingest.rollups import windows
 from monitor.notify.records import dedup_key
 from monitor.store import rows, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from monitor.adapters.clickhouse import Store
-    from monitor.cells import Cells, Late, LateFrame, Windows
+    from monitor.cells import Cells, Late, LateFrame
     from monitor.correlate.observe import Decision
     from monitor.notify.records import Event
     from monitor.site import SiteOutput
     from monitor.topology import Topology
     from monitor.types import Anomaly, Change, DeadLetter, Incident
 
-BATCH_SAMPLES = 200_000
+BATCH_SAMPLES = 900_000
 BATCH_RECORDS = 20_000
 BATCH_BYTES = 16 << 20
 BATCHES_AHEAD = 2
@@ -67,13 +68,12 @@ class StoreWriter:
     def __init__(self, store: Store, window_ms: int, state: dict[str, Any] | None = None) -> None:
         self._window_ms = window_ms
         self._store = store.another()
-        self._roller = Roller(self._store, state["rolls"] if state else None)
+        self._arrow = ArrowWindows()
+        self._roller = Roller(self._store, state.get("tiers") if state else None)
         self._line = state["line"] if state else 0
         self._batch = Batch()
         self._failed: BaseException | None = None
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(BATCHES_AHEAD)
-        if state is None:
-            self._roller.again()
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -128,10 +128,10 @@ class StoreWriter:
         """Wait until all that was given is durable; return what a later run goes on from."""
         self._pass_on(only_full=False)
         self._wait()
-        return {"rolls": self._roller.to_state(), "line": self._line}
+        return {"tiers": self._roller.to_state(), "line": self._line}
 
     def finish(self) -> None:
-        """Write everything, roll also the windows that are still open, and wait until that is durable."""
+        """Write everything, also the windows that are still open, and wait until that is durable."""
         self._pass_on(only_full=False)
         self._put(lambda: self._roller.run(None))
         self._wait()
@@ -177,7 +177,7 @@ class StoreWriter:
     def _write(self, batch: Batch) -> None:
         closed = [windows(cells, self._window_ms) for cells in batch.cells]
         if any(len(one.row) for one in closed):
-            self._store.insert_arrow(tables.S10, _arrow(closed))
+            self._store.insert_arrow(tables.S10, self._arrow.table(closed, late=True))
         store = self._store
         store.insert(tables.ANOMALIES, rows.anomalies(batch.anomalies))
         store.insert(tables.INCIDENTS, rows.incidents(batch.incidents))
@@ -199,40 +199,3 @@ def _page(event: Event) -> tuple[Any, ...]:
         event.action.value, event.incident, event.episode, event.status, event.reason, event.attempts,
         event.detail, msgspec.json.encode(record).decode(),
     )  # fmt: skip
-
-
-def _arrow(parts: Iterable[Windows]) -> Any:
-    """Return windows as one Arrow table in the order of the finest tier's columns."""
-    import pyarrow as pa
-
-    return pa.concat_tables([_one(part) for part in parts]).unify_dictionaries()
-
-
-def _one(part: Windows) -> Any:
-    import pyarrow as pa
-
-    def named(numbers: Any, words: list[str]) -> Any:
-        distinct = sorted(set(words))
-        if len(distinct) < len(words):
-            numbers = np.array([distinct.index(word) for word in words], np.int32)[numbers]
-            words = distinct
-        return pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array(words, pa.string()))
-
-    names, n = part.names, len(part.row)
-    metric = names.metric[part.row]
-    return pa.table(
-        {
-            "ts": (part.start // 1000).astype(np.uint32),
-            "kind": named(metric, [kind for kind, _ in names.metrics]),
-            "entity": named(names.entity[part.row], names.entities),
-            "metric": named(metric, [name for _, name in names.metrics]),
-            "count": part.count.astype(np.uint32),
-            "mean": part.mean,
-            "m2": part.m2,
-            "min": part.min.astype(np.float32),
-            "max": part.max.astype(np.float32),
-            "last": part.last.astype(np.float32),
-            "anomalous": part.anomalous.astype(np.uint32),
-            "late": np.full(n, part.late, np.uint8),
-        }
-    )

@@ -31,16 +31,24 @@ def windows(cells: Cells, width_ms: int) -> Windows:
     """Return the windows of the finite samples of a tick, by series and start.
 
     n, mean = sum(x) / n, m2 = sum((x - mean)^2), min, max, last and the anomalous count of each window.
+    A zero has no sign.
     """
-    finite = np.isfinite(cells.value)
-    row, ts, value = cells.row[finite], cells.ts[finite], cells.value[finite]
+    row, ts, value, odd = cells.row, cells.ts, cells.value + 0.0, cells.anomalous  # -0.0 + 0.0 is 0.0
+    finite = np.isfinite(value)
+    if not finite.all():
+        row, ts, value, odd = row[finite], ts[finite], value[finite], odd[finite]
     start = (ts - 1) // width_ms * width_ms
-    order = np.lexsort((ts, start, row))
-    row, start, value, odd = row[order], start[order], value[order], cells.anomalous[finite][order]
+    order = _by_row(row)
+    if len(order) < len(row):
+        order = np.lexsort((ts, start, row))
+    row, start, value, odd = row[order], start[order], value[order], odd[order]
     first = _firsts(row, start)
+    if len(first) == len(row):
+        count, no = np.ones(len(row), np.int64), np.zeros(len(row))
+        return Windows(
+            cells.names, row, start, count, value, no, value, value, value, odd.astype(np.int64), cells.late
+        )
     count = np.diff(np.append(first, len(row)))
-    if not len(first):
-        return Windows(cells.names, row, start, count, value, value, value, value, value, count, cells.late)
     mean = np.add.reduceat(value, first) / count
     return Windows(
         names=cells.names,
@@ -55,6 +63,13 @@ def windows(cells: Cells, width_ms: int) -> Windows:
         anomalous=np.add.reduceat(odd.astype(np.int64), first),
         late=cells.late,
     )
+
+
+def _by_row(row: Ints) -> Ints:
+    """Return the order by row; where a row stands more than once, it is too short by as many."""
+    place = np.full(row.max(initial=-1) + 1, -1)
+    place[row] = np.arange(len(row))
+    return place[place >= 0]
 
 
 def _firsts(row: Ints, start: Ints) -> Ints:

@@ -41,17 +41,18 @@ BY_GROUP = Query(
     "by_group",
     "a metric over time, for each rack (or node, row, facility, switch, job, model)",
     f"""\
-SELECT toStartOfInterval(ts, toIntervalSecond({{step:UInt32}})) AS time, t.place AS place,
+WITH (
+  SELECT (groupArray(id), groupArray(place)) FROM (
+    SELECT id, argMax(within[{{group:String}}], valid_from) AS place FROM topology FINAL GROUP BY id
+  )
+) AS known
+SELECT toStartOfInterval(ts, toIntervalSecond({{step:UInt32}})) AS time,
+  transform(entity, known.1, known.2, '') AS place,
   {_MEAN} AS value, min(r.min) AS low, max(r.max) AS high, sum(r.count) AS samples
-FROM (
-  SELECT ts, entity, count, mean, min, max FROM {{tier}} FINAL WHERE metric = {{metric:String}} AND {_RANGE}
-) AS r
-LEFT ANY JOIN (
-  SELECT id, toLowCardinality(argMax(within[{{group:String}}], valid_from)) AS place
-  FROM topology FINAL GROUP BY id
-) AS t ON t.id = r.entity
+FROM {{tier}} AS r FINAL WHERE metric = {{metric:String}} AND {_RANGE}
 GROUP BY time, place ORDER BY time, place""",
 )
+"""A join would look up the place of every row; this looks up each entity once."""
 
 LATEST = Query(
     "latest",
@@ -87,9 +88,17 @@ MOST_ANOMALOUS = Query(
     "the entities and metrics with the largest share of samples beyond their chart's limits",
     f"""\
 SELECT entity, metric, sum(r.anomalous) AS odd, sum(r.count) AS samples, odd / samples AS share
-FROM {{tier}} AS r FINAL WHERE {_RANGE}
+FROM {{tier}} AS r FINAL PREWHERE (metric, entity) IN (
+  SELECT metric, entity FROM (
+    SELECT metric, entity, argMax(r.anomalous, r.count) AS odd FROM {{tier}} AS r
+    WHERE {_RANGE} AND anomalous > 0 GROUP BY metric, entity, kind, ts
+  ) GROUP BY metric, entity ORDER BY sum(odd) DESC, entity, metric LIMIT {{limit:UInt32}} * 2
+) WHERE {_RANGE}
 GROUP BY entity, metric HAVING odd > 0 ORDER BY odd DESC, entity, metric LIMIT {{limit:UInt32}}""",
 )
+"""The rows with odd samples are few: they find the candidates, twice as many as asked for since of a window's
+rows the fullest may have none, and FINAL then reads these alone.
+"""
 
 QUERIES = (BY_GROUP, LATEST, ONE_SERIES, FLEET_MEAN, MOST_ANOMALOUS)
 

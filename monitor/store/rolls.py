@@ -1,7 +1,8 @@
-"""The coarser tiers: minutes from 10 s, hours from minutes, each window whole, once it has closed.
+"""The coarser tiers made by the engine: minutes from 10 s, hours from minutes, each window whole.
 
-A window that is rolled again gives the same row, or a fuller one, which counts. So a window may be rolled
-as often as one likes: after late samples, after a kill, at the end of a recording while it is still open.
+So are made the windows that `tiers` cannot know whole: those of which the store held rows before a writer
+began, and, for the series in question, those that something came to late or after they had closed. A window
+that is rolled again gives the same row, or a fuller one, which counts. So it may be rolled again and again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from monitor.store.tables import TIERS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitor.types import Ints
+    from monitor.cells import Windows
+    from monitor.types import Bools, Ints
 
 SOURCE = {"m1": "s10", "h1": "m1"}
 """Which tier each is made from."""
@@ -35,24 +37,31 @@ class Span(NamedTuple):
     rows: int
 
 
+_MERGED = """\
+arrayFold((a, p) -> (
+    a.1 + p.2,
+    a.2 + p.2 * p.3,
+    (a.3 + p.4)
+      + (p.3 - a.2 / greatest(a.1, 1)) * (a.1 * (p.2 / (a.1 + p.2))) * (p.3 - a.2 / greatest(a.1, 1))
+  ), parts, (0., 0., 0.))"""
+"""Count, sum and m2 of parts (when, count, mean, m2), merged one by one as `tiers.OpenWindow` does."""
+
+
 def roll(tier: str, *, where: str = "") -> str:
     """Return the statement that makes the windows of a tier in [lo, hi), of all series or of some.
 
-    n = sum(n_i); mean = sum(n_i mean_i) / n; m2 = sum(m2_i + n_i (mean_i - mean)^2), which does not cancel as
-    a sum of squares would; the parts are summed in order of time, so that rolling again gives the same bits.
-    last is that of the latest window, in time before late.
+    The parts are merged in order of time, so that rolling again gives the same bits. last is that of the
+    latest window, in time before late.
     """
     source = SOURCE[tier]
     start = {"m1": "toStartOfMinute", "h1": "toStartOfHour"}[tier]
     when = "toUInt64(toUnixTimestamp(s.ts)) * 2" + (" + (s.late = 0)" if source == "s10" else "")
     return f"""\
 INSERT INTO {tier} (ts, kind, entity, metric, count, mean, m2, min, max, last, anomalous)
-SELECT start, kind, entity, metric, n, centre,
-  arraySum(p -> p.4 + p.2 * (p.3 - centre) * (p.3 - centre), parts), low, high, latest, odd
+SELECT start, kind, entity, metric, n, merged.2 / n, merged.3, low, high, latest, odd
 FROM (
-  SELECT {start}(s.ts) AS start, s.kind AS kind, s.entity AS entity, s.metric AS metric,
-    sum(s.count) AS n, arraySort(groupArray(({when}, s.count, s.mean, s.m2))) AS parts,
-    arraySum(p -> p.2 * p.3, parts) / n AS centre,
+  SELECT {start}(s.ts) AS start, s.kind AS kind, s.entity AS entity, s.metric AS metric, sum(s.count) AS n,
+    arraySort(groupArray(({when}, toFloat64(s.count), s.mean, s.m2))) AS parts, {_MERGED} AS merged,
     min(s.min) AS low, max(s.max) AS high, argMax(s.last, {when}) AS latest, sum(s.anomalous) AS odd
   FROM {source} AS s FINAL
   WHERE s.ts >= toDateTime({{lo:UInt32}}, 'UTC') AND s.ts < toDateTime({{hi:UInt32}}, 'UTC'){where}
@@ -65,19 +74,17 @@ SOME_SERIES = " AND s.metric IN {metrics:Array(String)} AND s.entity IN {entitie
 
 
 class Frontier:
-    """Which windows of one tier wait to be rolled."""
+    """Which windows of one tier wait to be rolled whole."""
 
-    def __init__(self, tier: str, upto: int = 0, waiting: dict[int, int] | None = None) -> None:
+    def __init__(self, tier: str, waiting: Iterable[tuple[int, int]] = ()) -> None:
         self.tier, self.width = tier, TIERS[tier]
-        self._upto = upto
-        self._waiting = dict(waiting or {})
+        self._waiting = dict(waiting)
 
-    def add(self, windows: Ints, rows: Ints) -> Ints:
-        """Take note of rows in windows (by their start); return the windows that have been rolled before."""
-        old = windows < self._upto
-        for window, count in zip(windows[~old].tolist(), rows[~old].tolist(), strict=True):
+    def add(self, starts: Ints, rows_each: int = 1) -> None:
+        """Take note of rows by their start."""
+        windows, counts = np.unique(starts // self.width * self.width, return_counts=True)
+        for window, count in zip(windows.tolist(), (counts * rows_each).tolist(), strict=True):
             self._waiting[window] = self._waiting.get(window, 0) + count
-        return windows[old]
 
     def due(self, closed: int | None = None) -> list[Span]:
         """Take the windows that end by `closed` (None: all), as spans of MAX_ROWS or of one window."""
@@ -90,44 +97,57 @@ class Frontier:
                 spans[-1] = Span(last.lo, window + self.width, last.rows + rows)
             else:
                 spans.append(Span(window, window + self.width, rows))
-        if spans:
-            self._upto = max(self._upto, spans[-1].hi)
         return spans
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> list[tuple[int, int]]:
         """Return what waits."""
-        return {"upto": self._upto, "waiting": sorted(self._waiting.items())}
-
-    @classmethod
-    def from_state(cls, tier: str, state: dict[str, Any]) -> Frontier:
-        """Build from what `to_state` gave."""
-        return cls(tier, state["upto"], dict(state["waiting"]))
+        return sorted(self._waiting.items())
 
 
-def spans(windows: Iterable[int], width: int) -> list[Span]:
-    """Return windows (by their start, ascending) as spans without gaps.
+class Some(NamedTuple):
+    """Windows [lo, hi) of a tier in which some series are to be rolled: each entity with each metric."""
 
-    >>> spans([0, 60_000, 240_000], 60_000)
-    [Span(lo=0, hi=120000, rows=0), Span(lo=240000, hi=300000, rows=0)]
-    """
-    found: list[Span] = []
-    for window in windows:
-        if found and found[-1].hi == window:
-            found[-1] = found[-1]._replace(hi=window + width)
-        else:
-            found.append(Span(window, window + width, 0))
-    return found
+    lo: int
+    hi: int
+    entities: list[str]
+    metrics: list[str]
 
 
-def floors(starts: Iterable[int] | Ints, width: int) -> tuple[Ints, Ints]:
-    """Return the windows of a width that hold some starts, and how many starts each holds.
+class Touched:
+    """Which series something came to apart from what is merged in memory, by window of one tier."""
 
-    >>> floors([0, 10_000, 70_000], 60_000)
-    (array([    0, 60000]), array([2, 1]))
-    """
-    every = np.asarray(starts, np.int64) // width * width
-    windows, counts = np.unique(every, return_counts=True)
-    return windows, counts
+    def __init__(self, tier: str, waiting: Iterable[tuple[int, list[str], list[str]]] = ()) -> None:
+        self.width = TIERS[tier]
+        self._waiting = {window: (set(entities), set(metrics)) for window, entities, metrics in waiting}
+
+    def add(self, part: Windows, which: Bools) -> None:
+        """Take note of rows."""
+        names, row = part.names, part.row[which]
+        window = part.start[which] // self.width * self.width
+        for one in np.unique(window).tolist():
+            rows = row[window == one]
+            entities, metrics = self._waiting.setdefault(one, (set(), set()))
+            entities.update(names.entities[i] for i in np.unique(names.entity[rows]).tolist())
+            metrics.update(names.metrics[i][1] for i in np.unique(names.metric[rows]).tolist())
+
+    def due(self, closed: int | None, ended: int) -> list[Some]:
+        """Return the windows that end by `closed` (None: all), and forget those that end by `ended`."""
+        found: list[Some] = []
+        for window, entities, metrics in self.to_state():
+            end = window + self.width
+            if closed is not None and end > closed:
+                continue
+            if found and found[-1] == (found[-1].lo, window, entities, metrics):
+                found[-1] = found[-1]._replace(hi=end)
+            else:
+                found.append(Some(window, end, entities, metrics))
+            if end <= ended:
+                del self._waiting[window]
+        return found
+
+    def to_state(self) -> list[tuple[int, list[str], list[str]]]:
+        """Return what waits, in order of time."""
+        return [(window, sorted(e), sorted(m)) for window, (e, m) in sorted(self._waiting.items())]
 
 
 def steps(lo: int, hi: int, width: int) -> Iterator[Span]:
@@ -137,6 +157,7 @@ def steps(lo: int, hi: int, width: int) -> Iterator[Span]:
         yield Span(begin, min(begin + length, hi), 0)
 
 
-def bound(span: Span, **more: Any) -> dict[str, Any]:
+def bound(span: Span | Some) -> dict[str, Any]:
     """Return the parameters of a roll."""
-    return {"lo": span.lo // 1000, "hi": span.hi // 1000, **more}
+    found: dict[str, Any] = {"lo": span.lo // 1000, "hi": span.hi // 1000}
+    return found if isinstance(span, Span) else {**found, "entities": span.entities, "metrics": span.metrics}

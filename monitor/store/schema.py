@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from monitor.store.tables import DATABASE, INCIDENTS_VIEW, KEPT_DAYS, TABLES, keep
+from monitor.store.tables import DATABASE, INCIDENTS_VIEW, KEPT_DAYS, ROLLUPS, TABLES, keep, merged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ MIGRATIONS = (
             *(keep(name, days) for name, days in KEPT_DAYS.items()),
         ),
     ),
+    Migration(2, "how rollups are merged", tuple(merged(table.name) for table in ROLLUPS)),
 )
 
 
@@ -49,7 +50,7 @@ def pending(version: int, migrations: Sequence[Migration] = MIGRATIONS) -> list[
     """Return what a store of a version still needs, in order.
 
     >>> [migration.version for migration in pending(0)]
-    [1]
+    [1, 2]
     """
     return [migration for migration in migrations if migration.version > version]
 

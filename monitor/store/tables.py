@@ -93,6 +93,16 @@ def _tier(name: str, second: str) -> Table:
 S10 = _tier("s10", "toUInt16(toUnixTimestamp(ts) % 3600)")
 ROLLUPS = (S10, _tier("m1", "toMinute(ts)"), _tier("h1", ""))
 
+MERGED = {
+    "merge_selector_base": 10,
+    "vertical_merge_algorithm_min_columns_to_activate": 1,
+    "vertical_merge_algorithm_min_rows_to_activate": 1,
+}
+"""How parts of rollups are merged: about ten at a time rather than five, and column by column.
+
+Merging is half of what a row costs; so it is written anew half as often.
+"""
+
 ANOMALIES = Table(
     "anomalies",
     {
@@ -200,3 +210,10 @@ LIMIT 1 BY id, episode"""
 def keep(name: str, days: int) -> str:
     """Return the statement that keeps a table's rows for so many days after they were written."""
     return f"ALTER TABLE {name} MODIFY TTL written_at + INTERVAL {days} DAY"
+
+
+def merged(name: str) -> str:
+    """Return the statement that sets how a rollup's parts are merged."""
+    return (
+        f"ALTER TABLE {name} MODIFY SETTING {', '.join(f'{key} = {value}' for key, value in MERGED.items())}"
+    )

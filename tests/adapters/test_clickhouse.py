@@ -19,9 +19,10 @@ from monitor.store.tables import TABLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+LATEST = MIGRATIONS[-1].version
 NEXT = (
     *MIGRATIONS,
-    Migration(2, "notes on changes", ("ALTER TABLE changes ADD COLUMN IF NOT EXISTS note String",)),
+    Migration(LATEST + 1, "notes on changes", ("ALTER TABLE changes ADD COLUMN IF NOT EXISTS note String",)),
 )
 
 
@@ -64,18 +65,21 @@ def test_migrations_go_forward_only(tmp_path: Path) -> None:
     """An older schema is named with the command to run, brought forward whole, and a newer one refused."""
     dsn = f"chdb://{tmp_path}/store"
     with Store.open(dsn, create=True) as store:
-        assert store.version()[0] == 1
+        assert store.version()[0] == LATEST
         token = store.token
         assert {row[0] for row in store.stats()} == {table.name for table in TABLES} | {"schema_versions"}
-    with pytest.raises(StoreRefusedError, match=r"has schema 1, .* writes 2; run `monitor store migrate"):
+    with pytest.raises(
+        StoreRefusedError, match=rf"has schema {LATEST}, .* writes {LATEST + 1}; run `monitor store migr"
+    ):
         Store.open(dsn, migrations=NEXT)
-    assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [2]
-    assert clickhouse.migrate(dsn, NEXT) == (2, [])
+    assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [LATEST + 1]
+    assert clickhouse.migrate(dsn, NEXT) == (LATEST + 1, [])
     with Store.open(dsn, migrations=NEXT) as store:
-        assert store.version() == (2, token)
+        assert store.version() == (LATEST + 1, token)
         assert store.rows("SELECT note FROM changes") == []
     with pytest.raises(
-        StoreRefusedError, match="has schema 2, this program knows up to 1; use a newer program"
+        StoreRefusedError,
+        match=f"has schema {LATEST + 1}, this program knows up to {LATEST}; use a newer program",
     ):
         Store.open(dsn)
     with pytest.raises(StoreRefusedError, match="newer program"):
@@ -88,11 +92,27 @@ def test_a_migration_that_was_cut_short_is_done_again(tmp_path: Path) -> None:
     Store.open(dsn, create=True).close()
     broken = (
         *MIGRATIONS,
-        Migration(2, "notes", (*NEXT[-1].statements, "ALTER TABLE nothing ADD COLUMN x String")),
+        Migration(LATEST + 1, "notes", (*NEXT[-1].statements, "ALTER TABLE nothing ADD COLUMN x String")),
     )
     with pytest.raises(StoreError, match="nothing"):
         clickhouse.migrate(dsn, broken)
-    assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [2]
+    assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [LATEST + 1]
+
+
+def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> None:
+    """Its rollups are merged as those of a new store from then on."""
+    dsn = f"chdb://{tmp_path}/store"
+    with Store.open(dsn, create=True, migrations=MIGRATIONS[:1]) as store:
+        store.command(
+            "INSERT INTO m1 (ts, entity, metric, count) VALUES ('2026-11-24 06:00:00', 'a', 'b', 6)"
+        )
+    with pytest.raises(StoreRefusedError, match="has schema 1"):
+        Store.open(dsn)
+    assert [done.version for done in clickhouse.migrate(dsn)[1]] == [2]
+    with Store.open(dsn) as store:
+        assert store.rows("SELECT entity, count FROM m1") == [("a", 6)]
+        made = store.rows("SELECT name, create_table_query FROM system.tables WHERE database = 'fleet'")
+    assert {name for name, ddl in made if "merge_selector_base = 10" in ddl} == {"s10", "m1", "h1"}
 
 
 HOLD = """

@@ -25,7 +25,7 @@ import loadgen
 from monitor.adapters.recording import Recording
 from monitor.adapters.rules import load_rules
 from monitor.pipeline import Pipeline
-from monitor.site import Setup
+from monitor.site import Setup, SiteOutput
 from monitor.topology import Topology
 from monitor.units import MINUTE
 
@@ -35,12 +35,13 @@ LEARNING = {"peer_learning_ms": 2, "own_learning_ms": 4, "freeze_ms": 5}
 class Timed:
     """A pipeline whose ticks are timed."""
 
-    def __init__(self, run: loadgen.run.Run, rules_dir: Path) -> None:
+    def __init__(self, run: loadgen.run.Run, rules_dir: Path, *, rollups: bool = False) -> None:
         lines = [f"{name}: {value * MINUTE}" for name, value in LEARNING.items()]
         (rules_dir / "settings.yaml").write_text("\n".join(lines))
         rules = load_rules(rules_dir)
         topology = Topology.parse(run.topology_lines())
-        self.pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults_text, topology))
+        setup = Setup(rules.catalog, rules.settings, rules.faults_text, topology, rollups=rollups)
+        self.pipeline = Pipeline(setup)
         self.ticks: list[float] = []
         self.samples = self.incidents = 0
 
@@ -60,8 +61,12 @@ class Timed:
             if output is None:
                 return
             self.ticks.append(time.perf_counter() - began)
-            self.samples += output.samples
-            self.incidents += len(output.incidents)
+            self.take(output)
+
+    def take(self, output: SiteOutput) -> None:
+        """Take what a closed tick gave."""
+        self.samples += output.samples
+        self.incidents += len(output.incidents)
 
 
 def write(run: loadgen.run.Run, out: Path) -> tuple[list[Path], int]:

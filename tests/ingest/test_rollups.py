@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.cells import Cells, SeriesNames
 from monitor.ingest.rollups import windows
-from monitor.store.rolls import MAX_ROWS, Frontier, Span, floors
+from monitor.store.rolls import MAX_ROWS, Frontier, Span
 from monitor.types import SeriesKey
 
 KEYS = [SeriesKey("gpu", f"gpu:a/{i}", metric) for i in range(3) for metric in ("power_watts", "xid")]
@@ -46,33 +46,11 @@ def test_windows_are_what_a_count_says(samples: list[tuple[int, int, float, bool
         assert made.anomalous[i] == sum(point[2] for point in points)
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 100_000).map(lambda n: n * 10_000), min_size=1, max_size=20), max_size=8)
-)
-def test_every_window_is_rolled_after_its_last_row(batches: list[list[int]]) -> None:
-    """Whatever comes when: behind its last row, each minute is rolled whole, or named as touched."""
-    frontier, owed = Frontier("m1"), set()
-    closed = 0
-    for starts in batches:
-        closed = max(closed, max(starts) + 10_000)
-        minutes, counts = floors(starts, 60_000)
-        owed |= set(minutes.tolist())
-        owed -= set(frontier.add(minutes, counts).tolist())
-        for span in frontier.due(closed):
-            assert span.hi <= closed
-            owed -= set(range(span.lo, span.hi, 60_000))
-        frontier = Frontier.from_state("m1", frontier.to_state())
-        assert all(minute + 60_000 > closed for minute in owed)
-    for span in frontier.due(None):
-        owed -= set(range(span.lo, span.hi, 60_000))
-    assert not owed
-
-
 def test_a_roll_is_cut_where_it_would_be_too_large() -> None:
     """Windows are rolled together up to MAX_ROWS, and never beyond a gap."""
     frontier = Frontier("m1")
-    minutes = np.array([0, 60_000, 120_000, 600_000])
-    frontier.add(minutes, np.array([MAX_ROWS - 1, 1, 5, 7]))
+    for minute, rows in ((0, MAX_ROWS - 1), (60_000, 1), (120_000, 5), (600_000, 7)):
+        frontier.add(np.array([minute + 1000]), rows)
     assert frontier.due() == [
         Span(0, 120_000, MAX_ROWS),
         Span(120_000, 180_000, 5),
