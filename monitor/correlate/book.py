@@ -12,7 +12,9 @@ from monitor.correlate.decide import PageRules, believed, decide, page_evidence
 from monitor.correlate.hypotheses import Stood
 from monitor.correlate.matching import keeps_cause, match
 from monitor.correlate.observe import CorrelateResult, Decision, PageReason
-from monitor.units import HOUR
+from monitor.topology import container_of
+from monitor.types import kind_of
+from monitor.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +30,10 @@ _PAGES = frozenset({PageReason.PAGED, PageReason.PAGED_CRITICAL, PageReason.PAGE
 _SOON = frozenset({PageReason.WAITING, PageReason.SETTLING})
 _WAITS = _SOON | {PageReason.MAINTENANCE, PageReason.MUTED}
 _LONGEST_QUIET_MS = HOUR
+
+
+BESIDE_MS = 30 * MINUTE
+"""So long after a call for a node or a part of it nobody is called for another part: somebody is there."""
 
 
 class CaseBook:
@@ -150,7 +156,7 @@ class CaseBook:
         """Decide whether to call a person, and write down why."""
         if case.ready_at is None and page_evidence(explanation):
             case.ready_at = tick.now
-        held = self._held(case, tick) or self._told(case, explanation)
+        held = self._held(case, tick) or self._told(case, explanation, tick.now)
         reason, detail = decide(case, explanation, tick.now, self._rules, held)
         decision = life.note(case, tick.now, reason, detail)
         if decision is not None:
@@ -170,17 +176,17 @@ class CaseBook:
         muted = next((name for name in places if self._mutes.get(name, 0) > tick.now), None)
         return None if muted is None else (PageReason.MUTED, f"{muted} until {self._mutes[muted]}")
 
-    def _told(self, case: Case, explanation: Explanation) -> tuple[PageReason, str] | None:
-        """Return which open incident has called somebody for all of what would page: once is enough."""
-        rest = set(explanation.strong)
-        told = [
-            other
-            for other in self._open
-            if other.pages and other is not case and rest.intersection(other.held)
-        ]
-        for other in told:
-            rest.difference_update(other.held)
-        return (PageReason.TOLD, told[0].id) if told and not rest else None
+    def _told(self, case: Case, explanation: Explanation, now: int) -> tuple[PageReason, str] | None:
+        """Return which open incident has called for this: for all that would page, or for its node."""
+        paged = [other for other in self._open if other.pages and other is not case]
+        rest, node = set(explanation.strong), _node_of(explanation.entity)
+        for other in paged:
+            held = rest.intersection(other.held)
+            rest -= held
+            beside = node and node == _node_of(other.entity) and now - (other.paged_at or now) <= BESIDE_MS
+            if beside or (held and not rest):
+                return PageReason.TOLD, other.id
+        return None
 
     def _merge(self, case: Case, winner: Case, tick: _Tick) -> None:
         case.state, case.merged_into = "merged", winner.id
@@ -308,6 +314,11 @@ class _Tick:
 def _waning(explanation: Explanation, cases: Iterable[Case]) -> list[Case]:
     """Return the waning incidents of which an explanation explains nothing but the rest."""
     return [case for case in cases if case.waning and set(explanation.cells).issubset(case.held)]
+
+
+def _node_of(entity: str) -> str | None:
+    """Return the node that an entity is or is part of by its name."""
+    return entity if kind_of(entity) == "node" else container_of(entity) if kind_of(entity) == "gpu" else None
 
 
 def _places(graph: Graph, cause: int) -> list[str]:

@@ -38,8 +38,11 @@ _Span = tuple["Term", "Ints", "Ints"]
 """A term and when its effects may begin for each row, [since, until] in ms."""
 
 _TOGETHER = frozenset({"members", "workload_members"})
+_LOADED = frozenset({"carriers", "workload_carriers"})
 _STANDING_NATS = 4.0
 _SIZE_NATS = 1e-3  # of equal causes, the one with less beneath it is named
+MOST_NATS = 10.0
+"""How much changed loads speak for a cause at most: a hundred racks that draw less are no hundred signs."""
 AGES = np.iinfo(np.int64).max
 
 
@@ -79,12 +82,13 @@ class Part:
 class Claim:
     """What the rows claim, and what that says less the weight of it: nats, (R,), and the cells.
 
-    Of `blocks` the items are units in place of cells.
+    Of `blocks` the items are units in place of cells; `loads` are about what carries a load.
     """
 
     nats: Floats
     cells: Hits
     blocks: bool = False
+    loads: bool = False
 
 
 class _Judged(NamedTuple):
@@ -160,7 +164,10 @@ class Draft:
         return Part(entity[kept], onset[kept], favour[kept], Rows(cost[kept], covered, unit), parent, rows)
 
     def _optional(self, options: list[Claim], kept: Bools) -> tuple[Ints, Rows]:
-        """Return the options of the rows that are kept, and whose they are."""
+        """Return the options of the rows that are kept, and whose they are.
+
+        What `loads` bring beside what must be explained is at most MOST_NATS.
+        """
         place = np.cumsum(kept) - 1
         parents, costs, covers, units = [], [], [], []
         for claim in options:
@@ -169,7 +176,10 @@ class Draft:
             able &= kept
             covered, unit = self._cover([claim], able)
             parents.append(place[able])
-            costs.append((claim.nats * ~self._faded)[able])
+            weights = (self._evidence.unit_weight - self._evidence.unit_must)[unit]
+            gained = np.bincount(np.repeat(np.arange(len(covered)), covered), weights, len(covered))
+            most = MOST_NATS - gained if claim.loads else np.inf
+            costs.append(np.minimum((claim.nats * ~self._faded)[able], most))
             covers.append(covered)
             units.append(unit)
         none = np.empty(0, np.int64)
@@ -219,7 +229,22 @@ class Draft:
     def _take(self, term: Term, since: Ints, until: Ints) -> Hits:
         """Return the cells that a term explains, within its time."""
         hits = self._able(term, self._footprints.hits(self._fault.cause, term).placed(self._place))
-        return in_time(hits, self._evidence.cells.since, since, until)
+        hits = in_time(hits, self._evidence.cells.since, since, until)
+        return self._echoes(hits, self._evidence.cells.since, self._evidence.echoes)
+
+    def _echoes(self, hits: Hits, began: Ints, able: Bools) -> Hits:
+        """Leave out what began after its cause was over and is more than load that settles again."""
+        if not self._faded.any():
+            return hits
+        return hits.where((began[hits.item] <= self._waned[hits.row]) | able[hits.item])
+
+    @cached_property
+    def _waned(self) -> Ints:
+        """When the incidents of faded rows were mostly over; never for the others, (R,)."""
+        waned = np.full(len(self.rows), AGES)
+        for i in np.flatnonzero(self._faded).tolist():
+            waned[i] = self._standing[int(self.rows[i])].waned or AGES
+        return waned
 
     def _able(self, term: Term, hits: Hits) -> Hits:
         """Keep, of what happens to others, what the rows can have done (FaultKind.gross)."""
@@ -244,6 +269,7 @@ class Draft:
         for term, since, until in spans:
             hits = self._able(term, self._footprints.blocks(self._fault.cause, term).placed(self._place))
             kept = in_time(hits, evidence.unit_since, since, until)
+            kept = self._echoes(kept, evidence.unit_since, evidence.unit_echoes)
             pairs = np.unique(kept.row * (evidence.relations.n + 1) + evidence.block[kept.item])
             hot = np.bincount(pairs // (evidence.relations.n + 1), minlength=len(self.rows)).astype(
                 np.float64
@@ -328,7 +354,7 @@ class Draft:
                 nats = nats + np.where(speaks, family.nats - family.weights, 0.0)
             own = np.full(len(taken.row), not judged and term.at == "self")
             shown = own | self._shown(taken, judged, present)
-            options.append(Claim(nats, taken.where(shown)))
+            options.append(Claim(nats, taken.where(shown), loads=term.at in _LOADED))
             if term.at not in _TOGETHER:
                 options.append(self._few(taken, judged, shown))
         return options

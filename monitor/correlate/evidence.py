@@ -38,6 +38,7 @@ BLOCK_FAMILIES = frozenset(
         "learning", "interconnect", "heat",
     }
 )  # fmt: skip
+ECHO_FAMILIES = (BLOCK_FAMILIES - {"application"}) | {"facility_power", "coolant_heat", "coolant_flow", "air"}
 _BLOCK_SIGNS = {"heat": (-1,), "interconnect": (-1, 0)}
 _BLOCK_LEAST = 4
 _BLOCK_SHARE = 0.25
@@ -54,8 +55,8 @@ class Evidence:
 
     live: not derived, (C,). follows: the cell that a derived one repeats, -1 for none, (C,). page: (C,).
     unit: (C,), -1 for derived cells. unit_*: (U,); `block` is the workload whose block it is, -1 for a single
-    cell; `weight` in nats. hidden: inside something silent or itself so, (n,). groups: the means that no
-    member accounts for.
+    cell; `weight` in nats, and `must` what of it is for standing at page level. hidden: inside something
+    silent or itself so, (n,). groups: the means that no member accounts for.
     """
 
     cells: Cells
@@ -72,7 +73,21 @@ class Evidence:
     unit_size: Ints
     unit_since: Ints
     unit_weight: Floats
+    unit_must: Floats
     _quiet: dict[int, Floats] = field(default_factory=dict)
+
+    @cached_property
+    def echoes(self) -> Bools:
+        """Which cells may begin after their cause is over: weak ones, of what moves with the load, (C,)."""
+        moving = np.array([name in ECHO_FAMILIES for name in self.families])[self.cells.family]
+        return moving & ~self.page & ~self.cells.hard
+
+    @cached_property
+    def unit_echoes(self) -> Bools:
+        """Which units are made of such cells alone, (U,)."""
+        able = np.ones(len(self.block), bool)
+        able[self.unit[self.live & ~self.echoes]] = False
+        return able
 
     @cached_property
     def counts(self) -> Floats:
@@ -113,6 +128,8 @@ def weigh(
     page = _page(cells, live, follows)
     unit, block = _units(cells, relations, book.families, observation, live)
     size = np.bincount(unit[live], minlength=len(block))
+    must = np.zeros(len(block))
+    np.maximum.at(must, unit[live], UNEXPLAINED_NATS * page[live])
     return Evidence(
         cells=cells,
         relations=relations,
@@ -127,7 +144,8 @@ def weigh(
         block=block,
         unit_size=size,
         unit_since=_medians(cells.since[live], unit[live], len(block)),
-        unit_weight=_weights(cells, live, unit, page, len(block), rates),
+        unit_weight=_weights(cells, live, unit, len(block), rates) + must,
+        unit_must=must,
     )
 
 
@@ -195,13 +213,12 @@ def _block_size(relations: Relations, family: str, observation: Observation, job
     return max(_BLOCK_LEAST, _BLOCK_SHARE * int(judged[members].sum()))
 
 
-def _weights(cells: Cells, live: Bools, unit: Ints, page: Bools, size: int, rates: Floats) -> Floats:
+def _weights(cells: Cells, live: Bools, unit: Ints, size: int, rates: Floats) -> Floats:
     """Return the weight of each unit in nats; n cells that move together are worth 1 + ln n of them."""
-    weights, most = np.zeros(size), np.zeros(size)
+    weights = np.zeros(size)
     np.maximum.at(weights, unit[live], weight(rates)[cells.family[live]])
-    np.maximum.at(most, unit[live], UNEXPLAINED_NATS * page[live])
     count = np.bincount(unit[live], minlength=size)
-    return weights * (1.0 + np.log(np.maximum(count, 1))) + most
+    return weights * (1.0 + np.log(np.maximum(count, 1)))
 
 
 def _medians(values: Ints, group: Ints, size: int) -> Ints:

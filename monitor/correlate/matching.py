@@ -27,31 +27,41 @@ class Matches:
 def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches:
     """Match incidents, the oldest first, with the explanations of their cells.
 
-    An incident goes on with the explanation that has its cause, else with the one that has most of its
-    cells; the others become incidents of their own. One whose cells were all taken by an older incident is
-    merged into it. Where one keeps its cause, what is left of it counts for what is mostly that, and for
-    nothing that is mostly new. Incidents must be sorted, oldest first.
+    An incident goes on with the explanation that has its cause; each of the others with the one that is left
+    and has most of its cells. What nobody goes on with becomes an incident of its own. An incident whose
+    cells were all taken by another is merged into it. Where one keeps its cause, what is left of it counts
+    for what is mostly that, and for nothing that is mostly new. Incidents must be sorted, oldest first.
     """
     owner: dict[CellKey, int] = {cell: k for k, e in enumerate(explanations) for cell in e.cells}
     by_cause = {(e.entity, e.reason): k for k, e in reversed(list(enumerate(explanations)))}
     taken: dict[int, int] = {}
+    for number, case in enumerate(cases):
+        if (same := by_cause.get(case.cause)) is not None:
+            taken.setdefault(same, number)
+    named = set(taken.values())
     merged: dict[int, int] = {}
     for number, case in enumerate(cases):
-        overlap = Counter(owner[cell] for cell in case.cells if cell in owner)
-        same = by_cause.get(case.cause)
-        held = set(case.held)
-        for k in [k for k in overlap if k != same and keeps_cause(case, explanations[k])]:
-            if not mostly(explanations[k], held):
-                del overlap[k]
-        wanted = sorted(overlap, key=lambda k: (k != same, -overlap[k], k))
-        if same is not None and same not in overlap:
-            wanted.append(same)
+        if number in named:
+            continue
+        wanted = _wanted(case, explanations, owner)
         free = [k for k in wanted if k not in taken]
         if free:
             taken[free[0]] = number
-        elif overlap:
+        elif wanted:
             merged[number] = taken[wanted[0]]
     return Matches({number: k for k, number in taken.items()}, merged)
+
+
+def _wanted(case: Case, explanations: Sequence[Explanation], owner: dict[CellKey, int]) -> list[int]:
+    """Return the explanations that an incident may go on with, that of most of its cells first."""
+    overlap = Counter(owner[cell] for cell in case.cells if cell in owner)
+    held = set(case.held)
+    able = [
+        k
+        for k, explanation in enumerate(explanations)
+        if k in overlap and (not keeps_cause(case, explanation) or mostly(explanation, held))
+    ]
+    return sorted(able, key=lambda k: (-overlap[k], k))
 
 
 def keeps_cause(case: Case, explanation: Explanation) -> bool:
