@@ -83,7 +83,7 @@ class CaseBook:
         self.forget(tick.now)
         self._doubted = False
         explanations = reading.explanations
-        matches = match(self._open, explanations)
+        matches = match(self._open, explanations, tick.now)
         continued = {k: number for number, k in matches.continued.items()}
         before, gone = list(self._open), set(matches.merged)
         fed: set[str] = set()
@@ -137,7 +137,7 @@ class CaseBook:
     def _continue(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
         grown = len(set(case.affected).union(explanation.affected)) >= 2 * max(case.shown, 1)
         moved = (case.entity, case.fault) != (explanation.entity, explanation.fault.name)
-        if moved and keeps_cause(case, explanation):
+        if moved and keeps_cause(case, explanation, tick.now):
             case.cells, case.quiet_at = explanation.cells, None
             return
         case.hold(explanation.cells, tick.standing, tick.now)
@@ -178,7 +178,7 @@ class CaseBook:
 
     def _told(self, case: Case, explanation: Explanation, now: int) -> tuple[PageReason, str] | None:
         """Return which open incident has called for this: for all that would page, or for its node."""
-        paged = [other for other in self._open if other.pages and other is not case]
+        paged = [other for other in self._open if other.called and other is not case]
         rest, node = set(explanation.strong), _node_of(explanation.entity)
         for other in paged:
             held = rest.intersection(other.held)
@@ -190,6 +190,7 @@ class CaseBook:
 
     def _merge(self, case: Case, winner: Case, tick: _Tick) -> None:
         case.state, case.merged_into = "merged", winner.id
+        life.take_over_calls(winner, case)
         for name in sorted(case.seen):
             known = set(winner.seen.get(name, ()))
             winner.seen = {**winner.seen, name: tuple(sorted(known.union(case.seen[name])))}

@@ -88,12 +88,17 @@ class Case(msgspec.Struct):
     decisions: tuple[Decision, ...] = ()
 
     @property
+    def called(self) -> bool:
+        """Whether somebody was called for it, or for one that was merged into it."""
+        return bool(self.paged_owners)
+
+    @property
     def waning(self) -> bool:
         """Whether so much of it is gone that what is left says nothing about the cause any more.
 
         Of an incident that paged, what it paged for counts by itself: the echoes of a fault outlast it.
         """
-        spent = self.pages > 0 and self.strong < SPENT * self.strong_peak
+        spent = self.called and self.strong < SPENT * self.strong_peak
         return spent or len(self.held) < WANING * self.peak
 
     def hold(self, cells: tuple[CellKey, ...], standing: Mapping[CellKey, bool], now: int) -> None:
@@ -188,7 +193,7 @@ def describe(case: Case, explanation: Explanation, graph: Graph, words: Words, n
 
 def grade(case: Case, explanation: Explanation, *, paging: bool) -> None:
     """Set the severity: it falls and rises with the cause, but stays a page's once it paged."""
-    case.severity = severity(explanation, paging=paging or case.pages > 0)
+    case.severity = severity(explanation, paging=paging or case.called)
 
 
 def note(case: Case, now: int, reason: PageReason, detail: str) -> Decision | None:
@@ -206,6 +211,12 @@ def count_page(case: Case, now: int) -> None:
     case.paged_at = now if case.paged_at is None else case.paged_at
     case.paged_owners = tuple(sorted({*case.paged_owners, case.owner}))
     case.paged_critical = case.paged_critical or case.severity == "critical"
+
+
+def take_over_calls(case: Case, other: Case) -> None:
+    """Remember for whom and for what another incident called that is part of this one now."""
+    case.paged_owners = tuple(sorted({*case.paged_owners, *other.paged_owners}))
+    case.paged_critical = case.paged_critical or other.paged_critical
 
 
 def record(case: Case, now: int, transition: str) -> Incident:

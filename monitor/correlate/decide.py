@@ -90,12 +90,12 @@ def decide(
     if fault.pages in _BY_PAGING:
         return _BY_PAGING[fault.pages][0], fault.name
     evidence = page_evidence(explanation)
-    if not evidence and not case.pages:
+    if not evidence and not case.called:
         strongest = max((s.score for s in explanation.signals), default=0.0)
         return PageReason.WEAK, f"strongest signal {strongest:.1f} nats, none at page level"
     if held is not None:
         return held
-    if not case.pages:
+    if not case.called:
         return _first(case, explanation, evidence, now, rules)
     return _again(case, explanation, evidence, now, rules)
 

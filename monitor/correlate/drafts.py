@@ -220,9 +220,10 @@ class Draft:
         over = np.full(len(self.rows), AGES)
         for i in np.flatnonzero(self._faded).tolist():
             over[i] = self._standing[int(self.rows[i])].echoes_until
+        hard = self._among(self._core.row[self._evidence.cells.hard[self._core.item]])[self.rows]
         spans = []
         for term in self._fault.footprint:
-            since, until = window(term, first, onset, last)
+            since, until = window(term, first, onset, last, hard)
             spans.append((term, since, np.minimum(until, over)))
         return spans
 

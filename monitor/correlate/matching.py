@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.correlate.scoring import SLACK_MS
+from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ class Matches:
     merged: dict[int, int]
 
 
-def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches:
+def match(cases: Sequence[Case], explanations: Sequence[Explanation], now: int) -> Matches:
     """Match incidents, the oldest first, with the explanations of their cells.
 
     An incident goes on with the explanation that has its cause; each of the others with the one that is left
@@ -43,7 +44,7 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
     for number, case in enumerate(cases):
         if number in named:
             continue
-        wanted = _wanted(case, explanations, owner)
+        wanted = _wanted(case, explanations, owner, now)
         free = [k for k in wanted if k not in taken]
         if free:
             taken[free[0]] = number
@@ -52,22 +53,32 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation]) -> Matches
     return Matches({number: k for k, number in taken.items()}, merged)
 
 
-def _wanted(case: Case, explanations: Sequence[Explanation], owner: dict[CellKey, int]) -> list[int]:
+def _wanted(
+    case: Case, explanations: Sequence[Explanation], owner: dict[CellKey, int], now: int
+) -> list[int]:
     """Return the explanations that an incident may go on with, that of most of its cells first."""
     overlap = Counter(owner[cell] for cell in case.cells if cell in owner)
     held = set(case.held)
     able = [
         k
         for k, explanation in enumerate(explanations)
-        if k in overlap and (not keeps_cause(case, explanation) or mostly(explanation, held))
+        if k in overlap and (not keeps_cause(case, explanation, now) or mostly(explanation, held))
     ]
     return sorted(able, key=lambda k: (-overlap[k], k))
 
 
-def keeps_cause(case: Case, explanation: Explanation) -> bool:
-    """Tell whether another explanation cannot be why: little is left, or it began long after the page."""
-    paged = case.paged_at is not None and explanation.began > case.paged_at + SLACK_MS
-    return case.waning or paged
+SETTLED_MS = 15 * MINUTE
+"""So long after a page its cause is settled: what shows later is its repair, or something else."""
+
+
+def keeps_cause(case: Case, explanation: Explanation, now: int) -> bool:
+    """Tell whether another explanation cannot be why.
+
+    Little is left of the incident, or it paged a while ago, or before the other cause began.
+    """
+    if case.waning or case.paged_at is None:
+        return case.waning
+    return now - case.paged_at > SETTLED_MS or explanation.began > case.paged_at + SLACK_MS
 
 
 def mostly(explanation: Explanation, cells: set[CellKey]) -> bool:

@@ -23,6 +23,9 @@ ONSET_SPREAD_MS = HOUR
 SLACK_MS = 10 * MINUTE
 """How far a remote effect may seem to begin before its cause, since onsets are estimates."""
 
+HARD_SLACK_MS = 3 * MINUTE
+"""Likewise where the signs of the cause are facts, which are dated to a report or so."""
+
 _REMOTE = frozenset({"victims", "workload", "workload_members", "carriers", "workload_carriers"})
 _SMALL_TABLE = 1 << 20
 
@@ -81,12 +84,13 @@ class Codes:
         return np.isin(codes, self._codes) if self._table is None else self._table[codes]
 
 
-def window(term: Term, first: Ints, onset: Ints, last: Ints) -> tuple[Ints, Ints]:
-    """Return when effects of a term may begin, [since, until] in ms."""
+def window(term: Term, first: Ints, onset: Ints, last: Ints, hard: Bools) -> tuple[Ints, Ints]:
+    """Return when effects of a term may begin, [since, until] in ms; hard: the cause is known by facts."""
     if term.role == "core":
         since = onset - ONSET_SPREAD_MS
     else:
-        since = first - (SLACK_MS if term.at in _REMOTE else ONSET_SPREAD_MS)
+        near = np.where(hard, HARD_SLACK_MS, SLACK_MS)
+        since = first - (near if term.at in _REMOTE else ONSET_SPREAD_MS)
     lag = term.lag_ms if term.role == "side" else None
     until = np.full(len(last), np.iinfo(np.int64).max) if lag is None else last + lag
     return since, until

@@ -132,7 +132,7 @@ def some(entity, *cells, waning=False, paged_at=None, began=0):
 )
 def test_which_explanation_continues_which_incident(cases, explanations, continued, merged):
     """The oldest wins, a split goes with the majority, what is swallowed is merged."""
-    assert match(cases, explanations) == Matches(continued, merged)
+    assert match(cases, explanations, 2 * MINUTE) == Matches(continued, merged)
 
 
 def test_a_sign_that_stands_all_along_calls_once():
