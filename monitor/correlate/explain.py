@@ -74,10 +74,7 @@ class Reading:
 def explain(evidence: Evidence, book: FaultBook, found: Hypotheses) -> Reading:
     """Choose the causes and share out the evidence among them."""
     claims = best_set(found.costs, found.cover, evidence.unit_weight)
-    causes = np.unique(found.costs.group[claims])
-    value = found.value(evidence.unit_weight, causes)
-    causes = causes[np.lexsort((causes, -value))]
-    units = [found.units(claims[found.costs.group[claims] == cause]) for cause in causes.tolist()]
+    causes, units = _by_need(evidence, found, claims)
     owner = _owners(evidence, units)
     believed = _Belief(evidence, found, units)
     explanations = [
@@ -88,8 +85,20 @@ def explain(evidence: Evidence, book: FaultBook, found: Hypotheses) -> Reading:
     return Reading(tuple(kept), np.flatnonzero((owner < 0) & evidence.live))
 
 
+def _by_need(evidence: Evidence, found: Hypotheses, claims: Ints) -> tuple[Ints, list[Ints]]:
+    """Return the causes of a set and what each explains, those first without which most would be lost."""
+    causes = np.unique(found.costs.group[claims])
+    mine = [claims[found.costs.group[claims] == cause] for cause in causes.tolist()]
+    units = [found.units(some) for some in mine]
+    times = np.bincount(np.concatenate([np.empty(0, np.int64), *units]), minlength=len(evidence.block))
+    sole = np.where(times == 1, evidence.unit_weight, 0.0)
+    need = np.array([sole[u].sum() + found.costs.of_set(some) for u, some in zip(units, mine, strict=True)])
+    order = np.lexsort((causes, -need))
+    return causes[order], [units[k] for k in order.tolist()]
+
+
 def _owners(evidence: Evidence, explained: list[Ints]) -> Ints:
-    """Return for each cell which of the causes explains it, the strongest first, else -1; shape (C,)."""
+    """Return for each cell which of the causes explains it, the most needed first, else -1; shape (C,)."""
     of_unit = np.full(len(evidence.block), -1, np.int64)
     for k in range(len(explained) - 1, -1, -1):
         of_unit[explained[k]] = k
