@@ -47,9 +47,11 @@ class PageRules:
 def page_evidence(explanation: Explanation) -> tuple[Signal, ...]:
     """Return the signals that let an incident page: at page level or hard, and not only an application's.
 
-    A job's XIDs are its own doing, so they count only together, for kinds that say so (`collective`).
+    One of them must be a signature of the fault: what it does to others is no proof of it. A job's XIDs are
+    its own doing, so they count only together, for kinds that say so (`collective`).
     """
     strong = [s for s in explanation.signals if (s.page or s.hard) and s.family != APPLICATION]
+    strong = strong if explanation.sure else []
     if strong or not explanation.fault.collective:
         return tuple(strong)
     together = [s for s in explanation.signals if s.family in explanation.fault.collective]

@@ -35,8 +35,9 @@ class Explanation:
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
     is `confidence`. onset, began: when the first of it and the cause itself began, ms. cells: keys of the
-    cells, sorted; strong: those at page level. signals: those of the cells. affected: ids of those who show
-    it or are silent because of it, sorted. nats: worth of its evidence less its cost.
+    cells, sorted; strong: those at page level. sure: one of these is a signature of the fault. signals: those
+    of the cells. affected: ids of those who show it or are silent because of it, sorted. nats: worth of its
+    evidence less its cost.
     """
 
     entity: str
@@ -48,6 +49,7 @@ class Explanation:
     candidates: tuple[tuple[str, int, float], ...]
     cells: tuple[CellKey, ...]
     strong: frozenset[CellKey]
+    sure: bool
     signals: tuple[Signal, ...]
     affected: tuple[str, ...]
     nats: float
@@ -179,6 +181,7 @@ def _explanation(
         candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
         cells=tuple(keys),
         strong=frozenset([evidence.cells.keys[c] for c in cells[strong[cells]].tolist()]),
+        sure=bool(np.isin(evidence.unit[cells[evidence.page[cells]]], found.signature(number)).any()),
         signals=tuple([evidence.cells.signals[s] for s in signals]),
         affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
         nats=float(evidence.unit_weight[units].sum() + found.costs.shared[number]),

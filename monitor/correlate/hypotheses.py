@@ -59,6 +59,10 @@ class Hypotheses:
         """Return what some claims explain together, ascending."""
         return np.unique(self.cover[claims].indices).astype(np.int64)
 
+    def signature(self, cause: int) -> Ints:
+        """Return what a cause explains by its signatures and by what costs it nothing, ascending."""
+        return self.units(np.flatnonzero(self.bare & (self.costs.group == cause)))
+
     def value(self, weights: Floats, causes: Ints) -> Floats:
         """Return what causes are worth in nats, each alone, with the options that are worth their cost."""
         wanted = np.zeros(len(self), bool)
