@@ -33,7 +33,10 @@ _LONGEST_QUIET_MS = HOUR
 
 
 BESIDE_MS = 30 * MINUTE
-"""So long after a call for a node or a part of it nobody is called for another part: somebody is there."""
+"""So long after a call for a node or a part of it nobody is called for another part: somebody is there.
+
+Four times as long while nothing of it is over, since repairs take nodes down.
+"""
 
 
 class CaseBook:
@@ -183,8 +186,9 @@ class CaseBook:
         for other in paged:
             held = rest.intersection(other.held)
             rest -= held
-            beside = node and node == _node_of(other.entity) and now - (other.paged_at or now) <= BESIDE_MS
-            if beside or (held and not rest):
+            beside = node is not None and node == _node_of(other.entity)
+            lately = BESIDE_MS if other.waning else 4 * BESIDE_MS
+            if (beside and now - (other.paged_at or now) <= lately) or (held and not rest):
                 return PageReason.TOLD, other.id
         return None
 

@@ -28,16 +28,17 @@ class Matches:
 def match(cases: Sequence[Case], explanations: Sequence[Explanation], now: int) -> Matches:
     """Match incidents, the oldest first, with the explanations of their cells.
 
-    An incident goes on with the explanation that has its cause; each of the others with the one that is left
-    and has most of its cells. What nobody goes on with becomes an incident of its own. An incident whose
-    cells were all taken by another is merged into it. Where one keeps its cause, what is left of it counts
-    for what is mostly that, and for nothing that is mostly new. Incidents must be sorted, oldest first.
+    One that called somebody goes on with the explanation that has its cause. Each of the others goes on with
+    that too, if it is left, else with the one that is left and has most of its cells. What nobody goes on
+    with becomes an incident of its own. An incident whose cells were all taken by another is merged into it,
+    unless it alone called. Where one keeps its cause, what is left of it counts for what is mostly that, and
+    for nothing that is mostly new. Incidents must be sorted, oldest first.
     """
     owner: dict[CellKey, int] = {cell: k for k, e in enumerate(explanations) for cell in e.cells}
     by_cause = {(e.entity, e.reason): k for k, e in reversed(list(enumerate(explanations)))}
     taken: dict[int, int] = {}
     for number, case in enumerate(cases):
-        if (same := by_cause.get(case.cause)) is not None:
+        if case.called and (same := by_cause.get(case.cause)) is not None:
             taken.setdefault(same, number)
     named = set(taken.values())
     merged: dict[int, int] = {}
@@ -45,10 +46,13 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation], now: int) 
         if number in named:
             continue
         wanted = _wanted(case, explanations, owner, now)
+        same = by_cause.get(case.cause)
+        if same is not None:
+            wanted = [same, *(k for k in wanted if k != same)]
         free = [k for k in wanted if k not in taken]
         if free:
             taken[free[0]] = number
-        elif wanted:
+        elif wanted and (cases[taken[wanted[0]]].called or not case.called):
             merged[number] = taken[wanted[0]]
     return Matches({number: k for k, number in taken.items()}, merged)
 

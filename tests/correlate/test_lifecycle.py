@@ -110,7 +110,7 @@ def some(entity, *cells, waning=False, paged_at=None, began=0):
     """Return what matching looks at of an incident or an explanation."""
     return SimpleNamespace(
         entity=entity, reason="r", cause=(entity, "r"), cells=cells, held=cells,
-        waning=waning, paged_at=paged_at, began=began,
+        waning=waning, paged_at=paged_at, called=paged_at is not None, began=began,
     )  # fmt: skip
 
 
@@ -128,6 +128,8 @@ def some(entity, *cells, waning=False, paged_at=None, began=0):
         ([some("a", 1, waning=True)], [some("a", 1, 2, 3)], {0: 0}, {}),  # but its own cause that grows again
         ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, began=HOUR)], {}, {}),  # it paged before b began
         ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, began=MINUTE)], {0: 0}, {}),
+        ([some("a", 1), some("b", 2, paged_at=0)], [some("b", 1, 2)], {1: 0}, {0: 1}),  # who called goes on
+        ([some("a", 1, paged_at=0), some("b", 2)], [some("b", 1, 2)], {0: 0}, {1: 0}),
     ],
 )
 def test_which_explanation_continues_which_incident(cases, explanations, continued, merged):
@@ -149,15 +151,18 @@ def test_a_sign_that_stands_all_along_calls_once():
     assert [(i.episode, i.pages, i.state) for i in world.last().values()] == [(1, 1, "resolved")]
 
 
-def test_a_repair_is_not_the_cause_of_what_it_repairs():
-    """A lost GPU is paged; half an hour later its node is rebooted and silent: it is still the GPU."""
+@pytest.mark.parametrize("minutes", [12, 30, 55])
+def test_a_repair_is_not_the_cause_of_what_it_repairs(minutes):
+    """A lost GPU is paged; later its node is rebooted and silent: nobody is called for that."""
     world = World()
     lost = hot([FAN], "hardware", 0, hard=True)
     world.step(lost, ticks=6)
-    for _ in range(30):
+    for _ in range(minutes):
         skip(world, 6, lost)
-    world.step(lost + silent(["node:n0003"], world.tick - 4), ticks=20)
-    assert [(i.cause.entity, i.pages) for i in world.last().values()] == [(FAN, 1)]
+    link = hot(["port:leaf00/3"], "fabric", world.tick - 1, "down", hard=True)
+    gone = silent(["node:n0003"], world.tick - 4) + link
+    world.step(lost + gone, ticks=20)
+    assert [(i.cause.entity, i.pages) for i in world.last().values() if i.pages] == [(FAN, 1)]
 
 
 def test_effects_that_outlast_their_cause_do_not_change_it():
