@@ -83,7 +83,7 @@ class Store:
     def _check(self, *, create: bool, migrations: Sequence[Migration]) -> None:
         version, self.token = self.version()
         newest = schema.newest(migrations)
-        if version == 0 and create:
+        if create and version < newest and (version == 0 or self._unused()):
             self.migrate(migrations)
         elif version == 0:
             raise StoreRefusedError(
@@ -96,6 +96,11 @@ class Store:
                 f"{self.dsn}: has schema {version}, this program writes {newest}; "
                 f"run `monitor store migrate {self.dsn}`"
             )
+
+    def _unused(self) -> bool:
+        """Tell whether nothing was ever written, as where the making of the store was cut short."""
+        return not self.rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND "
+                             "name != 'schema_versions' AND total_rows > 0 LIMIT 1")  # fmt: skip
 
     def refuse_newer(self, version: int, newest: int) -> None:
         """Raise StoreRefusedError: an older program must not write what a newer one has made."""

@@ -30,9 +30,9 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation], now: int) 
 
     One that called somebody goes on with the explanation that has its cause. Each of the others goes on with
     that too, if it is left, else with the one that is left and has most of its cells. What nobody goes on
-    with becomes an incident of its own. An incident whose cells were all taken by another is merged into it,
-    unless it alone called. Where one keeps its cause, what is left of it counts for what is mostly that, and
-    for nothing that is mostly new. Incidents must be sorted, oldest first.
+    with becomes an incident of its own. An incident whose cells were all taken by another is merged into it.
+    Where one keeps its cause, what is left of it counts for what is mostly that, and for nothing that is
+    mostly new. Incidents must be sorted, oldest first.
     """
     owner: dict[CellKey, int] = {cell: k for k, e in enumerate(explanations) for cell in e.cells}
     by_cause = {(e.entity, e.reason): k for k, e in reversed(list(enumerate(explanations)))}
@@ -52,9 +52,14 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation], now: int) 
         free = [k for k in wanted if k not in taken]
         if free:
             taken[free[0]] = number
-        elif wanted and (cases[taken[wanted[0]]].called or not case.called):
+        elif wanted and _goes_into(case, cases[taken[wanted[0]]], explanations[wanted[0]], now):
             merged[number] = taken[wanted[0]]
     return Matches({number: k for k, number in taken.items()}, merged)
+
+
+def _goes_into(case: Case, winner: Case, explanation: Explanation, now: int) -> bool:
+    """Tell whether an incident is part of another: none that called is, if the other did not or is new."""
+    return not case.called or (winner.called and not keeps_cause(case, explanation, now))
 
 
 def _wanted(

@@ -99,6 +99,16 @@ def test_a_migration_that_was_cut_short_is_done_again(tmp_path: Path) -> None:
     assert [done.version for done in clickhouse.migrate(dsn, NEXT)[1]] == [LATEST + 1]
 
 
+def test_a_store_whose_making_was_cut_short_is_made_whole(tmp_path: Path) -> None:
+    """A kill between two migrations of a new store leaves an old schema with nothing in it."""
+    dsn = f"chdb://{tmp_path}/store"
+    Store.open(dsn, create=True, migrations=MIGRATIONS[:1]).close()
+    with pytest.raises(StoreRefusedError, match="has schema 1"):
+        Store.open(dsn)
+    with Store.open(dsn, create=True) as store:
+        assert store.version()[0] == LATEST
+
+
 def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> None:
     """Its rollups are merged as those of a new store from then on."""
     dsn = f"chdb://{tmp_path}/store"
@@ -107,7 +117,7 @@ def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> None:
             "INSERT INTO m1 (ts, entity, metric, count) VALUES ('2026-11-24 06:00:00', 'a', 'b', 6)"
         )
     with pytest.raises(StoreRefusedError, match="has schema 1"):
-        Store.open(dsn)
+        Store.open(dsn, create=True)
     assert [done.version for done in clickhouse.migrate(dsn)[1]] == [2]
     with Store.open(dsn) as store:
         assert store.rows("SELECT entity, count FROM m1") == [("a", 6)]
