@@ -35,7 +35,7 @@ _LONGEST_QUIET_MS = HOUR
 BESIDE_MS = 30 * MINUTE
 """So long after a call for a node or a part of it nobody is called for another part: somebody is there.
 
-Four times as long while nothing of it is over, since repairs take nodes down.
+Four times as long while what it called for still stands, since repairs take nodes down.
 """
 
 
@@ -187,7 +187,7 @@ class CaseBook:
             held = rest.intersection(other.held)
             rest -= held
             beside = node is not None and node == _node_of(other.entity)
-            lately = BESIDE_MS if other.waning else 4 * BESIDE_MS
+            lately = BESIDE_MS if 2 * other.strong < other.strong_peak else 4 * BESIDE_MS
             if (beside and now - (other.paged_at or now) <= lately) or (held and not rest):
                 return PageReason.TOLD, other.id
         return None
