@@ -48,7 +48,9 @@ def demo_command(
         with watching(spec, show=not as_json) as watch:
             demo = run_demo(spec, out, watch)
     except loadgen.SpecError as error:
-        raise UsageError(f"{error} (--gpus {gpus} --seed {seed}); more GPUs or another seed may do") from error
+        raise UsageError(
+            f"{error} (--gpus {gpus} --seed {seed}); more GPUs or another seed may do"
+        ) from error
     if as_json:
         _print_json(demo)
     else:

@@ -60,15 +60,18 @@ class Hall:
         dark: Bools = ~heard & np.maximum.accumulate(heard, axis=1) & heard.any(axis=0)
         return dark
 
-    def worst(self) -> int:
-        """Return the column in which most racks are hot or dark; of equal ones that with the most heat."""
-        far = (self.excess >= FAR) | self.dark
-        heat = np.nansum(np.clip(self.excess, 0.0, None), axis=0)
-        return int(np.lexsort((heat, far.sum(axis=0)))[-1])
+    @property
+    def far(self) -> Bools:
+        """Where a rack is dark, or hot as it was in the column before: one wrong reading is no heat."""
+        hot = self.excess >= FAR
+        hot[:, 1:] &= hot[:, :-1].copy()
+        far: Bools = hot | self.dark
+        return far
 
-    def far(self, column: int) -> int:
-        """Return how many racks are hot or dark in a column."""
-        return int(((self.excess[:, column] >= FAR) | self.dark[:, column]).sum())
+    def worst(self) -> int:
+        """Return the column in which most racks are far from their usual; of equal ones, the hottest."""
+        heat = np.nansum(np.clip(self.excess, 0.0, None), axis=0)
+        return int(np.lexsort((heat, self.far.sum(axis=0)))[-1])
 
     def ends(self, column: int) -> int:
         """Return the time at which a column ends, ms."""

@@ -14,9 +14,16 @@ from rich.text import Text
 from monitor.demo.picture import clock
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from monitor.demo.pager import Page
 
-STATES = {"triggered": "bold white on red3", "acknowledged": "bold black on gold1", "resolved": "bold white on green4"}
+STATES = {
+    "triggered": "bold white on red3",
+    "acknowledged": "bold black on gold1",
+    "resolved": "bold white on green4",
+}
+NESTED = ("cause", "affected")
 LISTED = 4
 """Items of a list that are shown; the receiver has all of them."""
 
@@ -28,7 +35,8 @@ def page_view(page: Page) -> Panel:
         (f" {page.alert.state.upper()} ", STATES[page.alert.state]), "  ", (said["severity"], "bold")
     )
     fields = _pairs([(name, said[name]) for name in ("source", "component", "group", "class", "timestamp")])
-    links = [(link["text"], link["href"]) for link in page.event.get("links", [])]
+    named = [(link["text"], link["href"]) for link in page.event.get("links", [])]
+    links: list[RenderableType] = [Rule("links", style="dim", align="left"), _pairs(named)]
     log = "   ".join(f"{clock(at)} {action}" for at, action in page.log)
     return Panel(
         Group(
@@ -37,7 +45,7 @@ def page_view(page: Page) -> Panel:
             Padding(fields, (1, 0, 0, 0)),
             Rule("custom details", style="dim", align="left"),
             _pairs(list(flat(said["custom_details"]))),
-            *([Rule("links", style="dim", align="left"), _pairs(links)] if links else []),
+            *(links if named else []),
             Rule("log, event time", style="dim", align="left"),
             Text(log),
         ),
@@ -55,7 +63,7 @@ def flat(details: dict[str, Any], within: str = "") -> list[tuple[str, str]]:
     """
     found: list[tuple[str, str]] = []
     for name, value in details.items():
-        if isinstance(value, dict) and not within:
+        if isinstance(value, dict) and name in NESTED:
             found += flat(value, f"{name}.")
         elif value not in ("", [], {}, None):
             found.append((within + name, _text(value)))
@@ -67,9 +75,13 @@ def _text(value: Any) -> str:
         more = [f"... {len(value) - LISTED} more"] if len(value) > LISTED else []
         items = [*map(_text, value[:LISTED]), *more]
         return (", " if max(map(len, items)) < 30 else "\n").join(items)
+    if isinstance(value, dict) and "evidence" in value:
+        return (
+            f"{value['entity']} ({value['score']:.1%}): {value['evidence'][0] if value['evidence'] else ''}"
+        )
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> Table:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An alert as the receiver has it. event: the last that said what is wrong; log: event time and action."""
+    """An alert at the receiver. event: the last that said what is wrong; log: event times and actions."""
 
     alert: Alert
     event: dict[str, Any]
@@ -76,8 +76,7 @@ class Pager:
             if request.taken and request.event["event_action"] == "trigger"
         }
         return [
-            Page(alert, said[alert.dedup_key], tuple(log[alert.dedup_key]))
-            for alert in self._receiver.alerts
+            Page(alert, said[alert.dedup_key], tuple(log[alert.dedup_key])) for alert in self._receiver.alerts
         ]
 
     def close(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
@@ -18,24 +18,30 @@ WIDE = 8
 """A fault in more racks than this is a dot in each instead of a frame around it."""
 
 CELL_W, CELL_H, GAP = 50, 44, 4
-LEFT, TOP = 40, 142
-LEAST_WIDTH = 1000
+LEFT, TOP = 40, 146
+LEAST_WIDTH = 1080
+LINE_H = 25
 
-INK, MUTED, PAPER, FAINT = "#1c2126", "#67707a", "#ffffff", "#e3e6e9"
-DARK = "#3a424b"
+INK, MUTED, PAPER, FAINT, DARK = "#1c2126", "#67707a", "#ffffff", "#e3e6e9", "#3a424b"
 SHADES = (
-    (-5.0, "#dce9f3"), (0.0, "#f2f3f0"), (5.0, "#fde6b8"), (10.0, "#fcc070"), (15.0, "#f58b3f"),
-    (20.0, "#e1502f"), (30.0, "#9c1a20"),
+    (-5.0, "#dce9f3"), (0.0, "#f2f3f0"), (4.0, "#fde6b8"), (8.0, "#fcbd6b"), (12.0, "#f4843a"),
+    (16.0, "#dd472c"), (20.0, "#9c1a20"),
 )  # fmt: skip
 """Colours by degrees above the usual; between two of them they are mixed."""
 
-STYLE = f"""\
-text {{ font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; fill: {INK}; }}
-.title {{ font-size: 24px; font-weight: 650; }} .said {{ font-size: 14px; fill: {MUTED}; }}
-.row {{ font-size: 12px; fill: {MUTED}; text-anchor: middle; }} .rack {{ font-size: 10px; text-anchor: middle; }}
-.value {{ font-size: 14px; font-weight: 600; text-anchor: middle; }} .list {{ font-size: 14px; }}
-.tick {{ font-size: 12px; fill: {MUTED}; text-anchor: middle; }} .key {{ font-size: 12px; fill: {MUTED}; }}
-.number {{ font-size: 11px; font-weight: 700; text-anchor: middle; fill: {PAPER}; }} .off {{ fill: {MUTED}; }}"""
+PAPER_INK_FROM = 14.0
+"""Degrees above the usual from which on a shade is so dark that words on it are white."""
+
+STYLE = """
+text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; }
+.title { font-size: 24px; font-weight: bold; }
+.said, .list { font-size: 14px; }
+.row, .tick, .key { font-size: 12px; }
+.rack { font-size: 10px; opacity: 0.8; }
+.value { font-size: 15px; font-weight: bold; }
+.number { font-size: 11px; font-weight: bold; }
+.row, .tick, .rack, .value, .number { text-anchor: middle; }
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,177 +55,119 @@ class Mark:
     paged_at: int | None
     named: str
 
-    def on(self, ts: int) -> bool:
-        """Whether it is on at a time."""
-        return self.start < ts <= self.end
+    def state(self, ts: int) -> str:
+        """Say how it stands at a time."""
+        if ts <= self.start:
+            return "not yet"
+        return "on" if ts <= self.end else "over"
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is in many racks."""
+        return len(self.racks) > WIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Where cells go: rows stand side by side, or beneath each other where they are few and long.
+
+    places: column and line of each rack. names: column and name of each row, where they stand side by side.
+    """
+
+    places: tuple[tuple[int, int], ...]
+    names: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, hall: Hall) -> Floor:
+        """Lay a hall out."""
+        rows = sorted(set(hall.row), key=natural)
+        upright = len(rows) >= max(hall.row.count(row) for row in rows)
+        at = [(rows.index(row), hall.row[:place].count(row)) for place, row in enumerate(hall.row)]
+        if upright:
+            return cls(tuple(at), tuple(enumerate(rows)))
+        return cls(tuple((line, column) for column, line in at), ())
+
+    @property
+    def columns(self) -> int:
+        """How many cells it is wide."""
+        return 1 + max(column for column, _ in self.places)
+
+    @property
+    def lines(self) -> int:
+        """How many cells it is high."""
+        return 1 + max(line for _, line in self.places)
+
+    def corner(self, place: int) -> tuple[int, int]:
+        """Return the upper left corner of a rack's cell."""
+        column, line = self.places[place]
+        return LEFT + column * (CELL_W + GAP), TOP + line * (CELL_H + GAP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """What is drawn on; each method adds one element."""
+
+    root: Element = field(
+        default_factory=lambda: Element("svg", xmlns="http://www.w3.org/2000/svg", role="img")
+    )
+
+    def add(self, tag: str, text: str = "", **attributes: str | float) -> Element:
+        named = {name.rstrip("_").replace("_", "-"): str(value) for name, value in attributes.items()}
+        element = SubElement(self.root, tag, named)
+        element.text = text or None
+        return element
+
+    def text(self, kind: str, x: float, y: float, text: str, fill: str = INK) -> None:
+        self.add("text", text, class_=kind, x=x, y=y, fill=fill)
+
+    def box(self, x: float, y: float, width: float, height: float, fill: str, radius: float = 4) -> None:
+        self.add("rect", x=x, y=y, width=width, height=height, rx=radius, fill=fill)
+
+    def frame(self, x: float, y: float, width: float, height: float) -> None:
+        self.add(
+            "rect", x=x, y=y, width=width, height=height, rx=4, fill="none", stroke=INK, stroke_width=2.5
+        )  # fmt: skip
+
+    def dot(self, x: float, y: float) -> None:
+        self.add("circle", cx=x, cy=y, r=3, fill=INK)
+
+    def number(self, number: int, x: float, y: float, fill: str = INK) -> None:
+        self.add("circle", cx=x, cy=y, r=9, fill=fill, stroke=PAPER, stroke_width=1.5)
+        self.text("number", x, y + 4, str(number), PAPER)
 
 
 def draw(hall: Hall, gpus: int, marks: list[Mark]) -> str:
     """Return the picture of a hall in the column in which most racks are far from their usual."""
-    column = hall.worst()
-    at = hall.ends(column)
-    rows = sorted(set(hall.row), key=natural)
-    deep = max(hall.row.count(row) for row in rows)
-    width = max(LEAST_WIDTH, 2 * LEFT + len(rows) * (CELL_W + GAP) - GAP)
-    legend = TOP + deep * (CELL_H + GAP) + 26
-    faults = legend + 78
-    height = faults + 30 + 24 * len(marks) + 24
-    parts = [
-        *_head(hall, gpus, column),
-        *_cells(hall, column, rows),
-        *_on_racks(hall, rows, marks, at),
-        *_legend(legend),
-        *_faults(marks, at, faults),
-    ]
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title said">',
-            f"<style>\n{STYLE}\n</style>",
-            f'<rect width="{width}" height="{height}" fill="{PAPER}"/>',
-            *parts,
-            "</svg>\n",
-        ]
-    )
+    column, floor, canvas = hall.worst(), Floor.of(hall), _Canvas()
+    width = max(LEAST_WIDTH, 2 * LEFT + floor.columns * (CELL_W + GAP) - GAP)
+    legend = TOP + floor.lines * (CELL_H + GAP) + 26
+    faults = legend + 80
+    height = faults + LINE_H * (len(marks) + 1) + 24
+    canvas.root.attrib |= {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
+    canvas.add("style", STYLE)
+    canvas.box(0, 0, width, height, PAPER, radius=0)
+    _head(canvas, hall, gpus, column)
+    for at, name in floor.names:
+        canvas.text("row", LEFT + at * (CELL_W + GAP) + CELL_W / 2, TOP - 9, _short(name), MUTED)
+    for place in range(len(hall.racks)):
+        _cell(canvas, hall, place, column, floor.corner(place))
+    _on_racks(canvas, hall, floor, marks, hall.ends(column))
+    _legend(canvas, legend)
+    _faults(canvas, marks, hall.ends(column), faults)
+    indent(canvas.root)
+    return tostring(canvas.root, "unicode") + "\n"
 
 
 def shade(excess: float) -> str:
     """Return the colour of so many degrees above the usual.
 
-    >>> shade(0.0), shade(2.5), shade(99.0)
+    >>> shade(0.0), shade(2.0), shade(99.0)
     ('#f2f3f0', '#f8ecd4', '#9c1a20')
     """
     stops = [stop for stop, _ in SHADES]
     channels = [[int(colour[i : i + 2], 16) for _, colour in SHADES] for i in (1, 3, 5)]
     mixed = [round(float(np.interp(excess, stops, channel))) for channel in channels]
     return "#" + "".join(f"{value:02x}" for value in mixed)
-
-
-def _head(hall: Hall, gpus: int, column: int) -> list[str]:
-    when = datetime.fromtimestamp(hall.ends(column) / 1000, UTC)
-    far, count = hall.far(column), len(hall.racks)
-    title = f"{gpus:,} GPUs at the worst moment: {when:%d %b %Y, %H:%M} UTC"
-    said = (
-        f"Of {hall.step_ms // 60_000} minute each, this is the one in which most racks, {far} of {count}, "
-        f"were {FAR:.0f} °C or more above their usual, or dark."
-    )
-    said = said.replace("Of 1 minute each", "Of all minutes")
-    reads = (
-        "A cell is a rack: the temperature of its hottest GPU in °C, coloured by how far that is above the "
-        "rack's own median of the first hour."
-    )
-    return [
-        f'<text id="title" class="title" x="{LEFT}" y="48">{escape(title)}</text>',
-        f'<text id="said" class="said" x="{LEFT}" y="76">{escape(said)}</text>',
-        f'<text class="said" x="{LEFT}" y="97">{escape(reads)}</text>',
-    ]
-
-
-def _corner(hall: Hall, rows: list[str], place: int) -> tuple[int, int]:
-    """Return the upper left corner of a rack's cell: rows stand side by side, racks beneath each other."""
-    row = hall.row[place]
-    return LEFT + rows.index(row) * (CELL_W + GAP), TOP + (place - hall.row.index(row)) * (CELL_H + GAP)
-
-
-def _cells(hall: Hall, column: int, rows: list[str]) -> list[str]:
-    parts = [
-        f'<text class="row" x="{LEFT + i * (CELL_W + GAP) + CELL_W // 2}" y="{TOP - 8}">'
-        f"{escape(_short(row))}</text>"
-        for i, row in enumerate(rows)
-    ]
-    for place, rack in enumerate(hall.racks):
-        x, y = _corner(hall, rows, place)
-        value, usual = float(hall.hottest[place, column]), float(hall.usual[place])
-        heard = value == value  # noqa: PLR0124 - NaN
-        fill = shade(value - usual) if heard else DARK
-        ink = INK if heard and value - usual < 17 else PAPER
-        told = f"{value:.0f} °C, usual {usual:.0f} °C" if heard else "nothing heard"
-        parts += [
-            f"<g data-rack={quoteattr(rack)}><title>{escape(f'{rack}: {told}')}</title>"
-            f'<rect x="{x}" y="{y}" width="{CELL_W}" height="{CELL_H}" rx="4" fill="{fill}"/>'
-            f'<text class="rack" x="{x + CELL_W // 2}" y="{y + 15}" style="fill:{ink};opacity:.75">'
-            f"{escape(_short(rack))}</text>"
-            f'<text class="value" x="{x + CELL_W // 2}" y="{y + 34}" style="fill:{ink}">'
-            f"{f'{value:.0f}' if heard else 'dark'}</text></g>"
-        ]
-    return parts
-
-
-def _on_racks(hall: Hall, rows: list[str], marks: list[Mark], at: int) -> list[str]:
-    """Draw the faults that are on: a frame around their racks and a number, or a dot where they are many."""
-    frames, numbers, taken = [], [], dict.fromkeys(hall.racks, 0)
-    for number, mark in enumerate(marks, start=1):
-        for place, rack in enumerate(hall.racks):
-            if not mark.on(at) or rack not in mark.racks:
-                continue
-            x, y = _corner(hall, rows, place)
-            if len(mark.racks) > WIDE:
-                frames.append(f'<circle cx="{x + CELL_W - 7}" cy="{y + CELL_H - 7}" r="3" fill="{INK}"/>')
-                continue
-            frames.append(
-                f'<rect x="{x}" y="{y}" width="{CELL_W}" height="{CELL_H}" rx="4" fill="none" '
-                f'stroke="{INK}" stroke-width="2.5"/>'
-            )
-            numbers += _number(number, x + 2 + 17 * taken[rack], y)
-            taken[rack] += 1
-    return frames + numbers
-
-
-def _number(number: int, x: int, y: int, fill: str = INK) -> list[str]:
-    return [
-        f'<circle cx="{x}" cy="{y}" r="9" fill="{fill}" stroke="{PAPER}" stroke-width="1.5"/>'
-        f'<text class="number" x="{x}" y="{y + 4}">{number}</text>'
-    ]
-
-
-def _legend(y: int) -> list[str]:
-    """Draw the scale from the lowest to the highest shade, and what the other signs mean."""
-    low, high, length = SHADES[0][0], SHADES[-1][0], 350
-    stops = "".join(
-        f'<stop offset="{(stop - low) / (high - low):.3f}" stop-color="{colour}"/>' for stop, colour in SHADES
-    )
-    parts = [
-        f'<defs><linearGradient id="scale">{stops}</linearGradient></defs>'
-        f'<rect x="{LEFT}" y="{y}" width="{length}" height="14" rx="3" fill="url(#scale)"/>'
-    ]
-    for stop in (0.0, 10.0, 20.0, 30.0):
-        x = LEFT + round((stop - low) / (high - low) * length)
-        words = f"+{stop:.0f} °C" if stop else "usual"
-        parts.append(f'<text class="tick" x="{x}" y="{y + 30}">{words}</text>')
-    x = LEFT + length + 40
-    parts += [
-        f'<rect x="{x}" y="{y}" width="20" height="14" rx="3" fill="{DARK}"/>'
-        f'<text class="key" x="{x + 28}" y="{y + 12}">dark: nothing heard</text>',
-        f'<rect x="{x + 171}" y="{y + 1}" width="18" height="12" rx="3" fill="none" stroke="{INK}" stroke-width="2.5"/>'
-        f'<text class="key" x="{x + 198}" y="{y + 12}">racks of a fault that is on</text>',
-        f'<circle cx="{x + 375}" cy="{y + 7}" r="3" fill="{INK}"/>'
-        f'<text class="key" x="{x + 386}" y="{y + 12}">the same, in more than {WIDE} racks</text>',
-    ]
-    return parts
-
-
-def _faults(marks: list[Mark], at: int, y: int) -> list[str]:
-    """List what broke, and what the pager said about it by then."""
-    parts = [
-        f'<text class="said" x="{LEFT}" y="{y}">What broke</text>',
-        f'<text class="said" x="{LEFT + 300}" y="{y}">when</text>',
-        f'<text class="said" x="{LEFT + 520}" y="{y}">what the pager said</text>',
-        f'<rect x="{LEFT}" y="{y + 9}" width="920" height="1" fill="{FAINT}"/>',
-    ]
-    for number, mark in enumerate(marks, start=1):
-        line = y + 6 + 24 * number
-        on = mark.on(at)
-        state = "on" if on else "over" if mark.end < at else "not yet"
-        words = "list" if on else "list off"
-        paged = f"{clock(mark.paged_at)}  {mark.named}" if mark.paged_at is not None else "nothing"
-        parts += [
-            *_number(number, LEFT + 9, line - 5, INK if on else MUTED),
-            f'<text class="{words}" x="{LEFT + 28}" y="{line}">{escape(mark.what)}</text>'
-            f'<text class="{words}" x="{LEFT + 300}" y="{line}">'
-            f"{clock(mark.start)} to {clock(mark.end)}, {state}</text>"
-            f'<text class="{words}" x="{LEFT + 520}" y="{line}">{escape(paged)}</text>',
-        ]
-    return parts
 
 
 def clock(ms: int) -> str:
@@ -229,6 +177,91 @@ def clock(ms: int) -> str:
     '06:00:00'
     """
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M:%S")
+
+
+def _head(canvas: _Canvas, hall: Hall, gpus: int, column: int) -> None:
+    when = datetime.fromtimestamp(hall.ends(column) / 1000, UTC)
+    step = hall.step_ms // 60_000
+    spell = "minute" if step == 1 else f"{step} minutes"
+    title = f"{gpus:,} GPUs at the worst moment: {when:%d %b %Y, %H:%M} UTC"
+    canvas.add("title", title)
+    canvas.text("title", LEFT, 48, title)
+    canvas.text(
+        "said", LEFT, 78,
+        f"The {spell} in which most racks, {hall.far[:, column].sum()} of {len(hall.racks)}, were dark, or "
+        f"lastingly {FAR:.0f} °C or more above their usual.", MUTED,
+    )  # fmt: skip
+    canvas.text(
+        "said", LEFT, 99,
+        "A cell is a rack: the temperature of its hottest GPU in °C, coloured by how far that is above the "
+        "rack's own median of the first hour.", MUTED,
+    )  # fmt: skip
+
+
+def _cell(canvas: _Canvas, hall: Hall, place: int, column: int, corner: tuple[int, int]) -> None:
+    x, y = corner
+    rack, value, usual = hall.racks[place], hall.hottest[place, column], hall.usual[place]
+    heard = bool(np.isfinite(value))
+    ink = INK if heard and value - usual < PAPER_INK_FROM else PAPER
+    cell = _Canvas(canvas.add("g", data_rack=rack))
+    cell.add(
+        "title", f"{rack}: {value:.0f} °C, usually {usual:.0f} °C" if heard else f"{rack}: nothing heard"
+    )
+    cell.box(x, y, CELL_W, CELL_H, shade(value - usual) if heard else DARK)
+    cell.text("rack", x + CELL_W / 2, y + 15, _short(rack), ink)
+    cell.text("value", x + CELL_W / 2, y + 34, f"{value:.0f}" if heard else "dark", ink)
+
+
+def _on_racks(canvas: _Canvas, hall: Hall, floor: Floor, marks: list[Mark], at: int) -> None:
+    """Draw the faults that are on: a frame around their racks and a number, or a dot where they are many."""
+    numbers: list[tuple[int, int, int]] = []
+    for place, rack in enumerate(hall.racks):
+        x, y = floor.corner(place)
+        on = [(n, m) for n, m in enumerate(marks, start=1) if rack in m.racks and m.state(at) == "on"]
+        if any(mark.wide for _, mark in on):
+            canvas.dot(x + CELL_W - 7, y + CELL_H - 7)
+        narrow = [number for number, mark in on if not mark.wide]
+        if narrow:
+            canvas.frame(x, y, CELL_W, CELL_H)
+        numbers += [(number, x + 3 + 17 * i, y + 1) for i, number in enumerate(narrow)]
+    for number, x, y in numbers:
+        canvas.number(number, x, y)
+
+
+def _legend(canvas: _Canvas, y: int) -> None:
+    """Draw the scale from the lowest to the highest shade, and what the other signs mean."""
+    low, high, length = SHADES[0][0], SHADES[-1][0], 350
+    scale = _Canvas(canvas.add("linearGradient", id="scale"))
+    for stop, colour in SHADES:
+        scale.add("stop", offset=round((stop - low) / (high - low), 3), stop_color=colour)
+    canvas.box(LEFT, y, length, 14, "url(#scale)")
+    for stop in (0, 5, 10, 15, 20):
+        x = LEFT + (stop - low) / (high - low) * length
+        canvas.text("tick", x, y + 31, f"+{stop} °C" if stop else "usual", MUTED)
+    x = LEFT + length + 44
+    canvas.box(x, y, 20, 14, DARK)
+    canvas.text("key", x + 28, y + 12, "dark: nothing heard", MUTED)
+    canvas.frame(x + 176, y + 1, 18, 12)
+    canvas.text("key", x + 203, y + 12, "racks of a fault that is on", MUTED)
+    canvas.dot(x + 391, y + 7)
+    canvas.text("key", x + 401, y + 12, f"the same, in more than {WIDE} racks", MUTED)
+
+
+def _faults(canvas: _Canvas, marks: list[Mark], at: int, y: int) -> None:
+    """List what broke, and what the pager said about it, if not by then."""
+    columns = (LEFT, LEFT + 290, LEFT + 490, LEFT + 590)
+    for x, words in zip(columns, ("What broke", "from, to", "then", "what the pager said"), strict=True):
+        canvas.text("said", x, y, words, MUTED)
+    canvas.box(LEFT, y + 9, LEAST_WIDTH - 2 * LEFT, 1, FAINT, radius=0)
+    for number, mark in enumerate(marks, start=1):
+        line = y + 6 + LINE_H * number
+        state = mark.state(at)
+        ink = INK if state == "on" else MUTED
+        said = "nothing" if mark.paged_at is None else f"{clock(mark.paged_at)}  {mark.named}"
+        canvas.number(number, LEFT + 9, line - 5, ink)
+        told = (mark.what, f"{clock(mark.start)}, {clock(mark.end)}", state, said)
+        for x, text in zip((columns[0] + 28, *columns[1:]), told, strict=True):
+            canvas.text("list", x, line, text, ink)
 
 
 def _short(entity: str) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from monitor.demo.watch import Watch
     from monitor.evaluate import Report as Score
     from monitor.runners.recorder import Report
+    from monitor.site import SiteOutput
     from monitor.types import Incident
 
 

@@ -1,8 +1,8 @@
-"""What a demo came to, for a terminal: the hall, its racks over time, truth beside incidents, a page, files."""
+"""What a demo came to, for a terminal: the hall, its racks, truth beside incidents, a page, files."""
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +11,10 @@ from rich.text import Text
 
 from monitor.demo.hall import natural
 from monitor.demo.page import page_view
-from monitor.demo.picture import DARK, WIDE, clock, shade
+from monitor.demo.picture import DARK, clock, shade
 from monitor.notify.records import dedup_key
 from monitor.topology import container_of
+from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,22 +45,22 @@ def tell(console: Console, demo: Demo, marks: list[Mark]) -> None:
 
 def _tell_hall(console: Console, demo: Demo) -> None:
     spec, report, hall = demo.spec, demo.report, demo.hall
-    kinds = Counter(fault["scenario"] for fault in demo.truth["faults"])
-    hours = spec.ticks * spec.interval_ms / 3_600_000
+    faults = [fault["scenario"] for fault in demo.truth["faults"]]
+    hours = spec.ticks * spec.interval_ms / HOUR
+    rows, rate = len(set(hall.row)), report.samples / max(report.seconds, 1e-9) / 1e6
     console.print(
         f"\n[bold]The hall[/]: {spec.gpus:,} GPUs in {spec.gpus // 8:,} nodes, {len(hall.racks)} racks and "
-        f"{len(set(hall.row))} rows, with their cooling, power, network and training jobs; {hours:g} simulated "
-        f"hours, a frame every {spec.interval} s (seed {spec.seed}).\n{len(demo.truth['faults'])} things break "
-        f"on the way ({', '.join(kinds)}); the monitor is not told which.\n"
+        f"{rows} rows, with cooling, power, network and training jobs;\n"
+        f"{hours:g} simulated hours, a frame every {spec.interval} s (seed {spec.seed}). {len(faults)} "
+        f"things break on the way:\n{', '.join(faults)}. The monitor is not told.\n"
         f"It read {report.lines:,} frames with {report.samples:,} samples in {report.seconds:.0f} s "
-        f"({report.samples / max(report.seconds, 1e-9) / 1e6:.2f} M samples/s), all of them into the store.",
-        soft_wrap=True,
+        f"({rate:.2f} M samples/s); all of them went into the store.",
     )
 
 
 def chosen(hall: Hall, marks: list[Mark]) -> list[int]:
     """Return the places of at most MAP_ROWS racks: those of faults that are in few, then the hottest ones."""
-    struck = set().union(*(mark.racks for mark in marks if len(mark.racks) <= WIDE))
+    struck = set().union(*(mark.racks for mark in marks if not mark.wide))
     most = np.nan_to_num(hall.excess, nan=-np.inf).max(axis=1, initial=-np.inf)
     order = sorted(range(len(hall.racks)), key=lambda p: (hall.racks[p] not in struck, -most[p], p))
     return sorted(order[:MAP_ROWS], key=lambda p: natural(hall.racks[p]))
@@ -77,17 +78,15 @@ def draw_map(console: Console, hall: Hall, marks: list[Mark]) -> None:
     for place in places:
         rack = hall.racks[place]
         line = Text(f"  {rack.partition(':')[2]:<6}")
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in pairwise(edges):
             heard = hall.excess[place, begin:end][~np.isnan(hall.excess[place, begin:end])]
             line.append("█", style=shade(float(heard.max())) if len(heard) else DARK)
-        numbers = [
-            str(n) for n, mark in enumerate(marks, start=1) if rack in mark.racks and len(mark.racks) <= WIDE
-        ]
+        numbers = [str(n) for n, mark in enumerate(marks, start=1) if rack in mark.racks and not mark.wide]
         line.append("  " + " ".join(numbers))
         console.print(line)
     console.print(_began(hall, marks, edges))
     scale = Text("  " + " " * 6)
-    for step in (0, 5, 10, 15, 20, 30):
+    for step in (0, 5, 10, 15, 20):
         scale.append("█", style=shade(float(step))).append(f" +{step}  ")
     console.print(scale.append("█", style=DARK).append(" °C above its usual; dark: nothing heard"))
 
@@ -106,7 +105,17 @@ def _began(hall: Hall, marks: list[Mark], edges: np.ndarray) -> Text:
 def truth_table(demo: Demo) -> Table:
     """Return what broke beside what was paged."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "what broke", "where", "at", "the page named", "sure", "after", "anomalies", "affected"):
+    for column in (
+        "",
+        "what broke",
+        "where",
+        "at",
+        "the page named",
+        "sure",
+        "after",
+        "anomalies",
+        "affected",
+    ):
         table.add_column(column, justify="right" if column in RIGHT else "left")
     for place, (row, fault) in enumerate(zip(demo.score.faults, demo.truth["faults"], strict=True)):
         named = _named(row, demo.finder(place))

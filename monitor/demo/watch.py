@@ -56,11 +56,11 @@ class Watch:
     _report: Report | None
 
     def simulated(self) -> None:
-        """One more tick of the hall is written."""
+        """Tell that one more tick of the hall is written."""
         self._ticks += 1
 
     def begin(self, written: Written) -> None:
-        """The simulation is over; the replay begins."""
+        """Tell that the simulation is over and the replay begins."""
         self._watching = time.monotonic()
         self._simulated_s = self._watching - self._began
         self._written = f"{written.frames:,} frames, {written.bytes / 1e6:,.0f} MB"

@@ -59,7 +59,10 @@ class Replay:
         watch: Callable[[float, Report], None],
         hear: Callable[[SiteOutput], None] | None = None,
     ) -> Report:
-        """Read to the end. `watch` is told the share that is done, once a batch; `hear` of each closed tick."""
+        """Read to the end. `watch` is told the share that is done, once a batch.
+
+        `hear` gets what each closed tick gave.
+        """
         self._hear = hear
         try:
             return self._run(batch_frames, watch)
