@@ -52,7 +52,7 @@ def demo_command(
             f"{error} (--gpus {gpus} --seed {seed}); more GPUs or another seed may do"
         ) from error
     if as_json:
-        _print_json(demo)
+        print_json(demo)
     else:
         _tell(demo)
 
@@ -66,7 +66,8 @@ def _tell(demo: Demo) -> None:
     tell(Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False), demo, marks(demo))
 
 
-def _print_json(demo: Demo) -> None:
+def print_json(demo: Demo) -> None:
+    """Print everything that a demo came to as one record."""
     import msgspec
 
     files = {name: str(getattr(demo.files, name)) for name in FILES}

@@ -88,7 +88,10 @@ def draw_map(console: Console, hall: Hall, marks: list[Mark]) -> None:
     scale = Text("  " + " " * 6)
     for step in (0, 5, 10, 15, 20):
         scale.append("█", style=shade(float(step))).append(f" +{step}  ")
-    console.print(scale.append("█", style=DARK).append(" °C above its usual; dark: nothing heard"))
+    scale.append("█", style=DARK).append(
+        " °C above its usual; dark: nothing heard; a lone cell: one wrong reading"
+    )
+    console.print(scale)
 
 
 def _began(hall: Hall, marks: list[Mark], edges: np.ndarray) -> Text:
@@ -137,7 +140,7 @@ def _named(row: FaultRow, incident: Incident | None) -> tuple[str, ...]:
 def _tell_score(console: Console, demo: Demo) -> None:
     score, faults = demo.score, len(demo.score.faults)
     right = sum(row.rank == 1 for row in score.faults)
-    once = sum(row.pages == 1 for row in score.faults)
+    once = sum(row.found and row.pages == 1 for row in score.faults)
     quiet = [i for i in demo.incidents if i.paged_at is None and i.state != "merged"]
     console.print(
         f"\n{demo.report.anomalies:,} anomaly records became {score.counts.pages} pages. Of {faults} faults, "
@@ -151,16 +154,17 @@ def _tell_score(console: Console, demo: Demo) -> None:
 
 
 def telling(demo: Demo) -> Page | None:
-    """Return the page of the fault that was found, with the right cause if any was, and shows most."""
+    """Return the page of a fault that was found: with the right cause, no single part, surest, widest."""
     pages = {page.alert.dedup_key: page for page in demo.pages}
-    best: tuple[tuple[bool, int], Page] | None = None
+    found: list[tuple[tuple[bool, bool, float, int], Page]] = []
     for place, row in enumerate(demo.score.faults):
         incident = demo.finder(place)
         page = pages.get(dedup_key(incident.id, incident.episode)) if incident else None
         if incident is not None and page is not None:
-            rank = (row.rank == 1 and not container_of(incident.cause.entity), incident.affected.count)
-            best = max(best or (rank, page), (rank, page), key=lambda one: one[0])
-    return best[1] if best else None
+            part = container_of(incident.cause.entity) is not None
+            sure = round(incident.cause.confidence, 1)
+            found.append(((row.rank == 1, not part, sure, incident.affected.count), page))
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def _tell_files(console: Console, demo: Demo) -> None:
