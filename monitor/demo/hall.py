@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +101,8 @@ def read_hall(store: Store, start: int, end: int, interval_ms: int) -> Hall:
     asked: dict[str, Any] = {"from": start // SECOND, "to": -(-end // SECOND)}
     asked |= {"step": step_ms // SECOND, "group": "rack", "metric": METRIC}
     for time, place, _, _, high, _ in store.rows(BY_GROUP.on("m1"), **asked):
-        column = (int(time.timestamp()) * SECOND - start) // step_ms
+        utc = time if time.tzinfo else time.replace(tzinfo=UTC)  # the client leaves UTC out
+        column = (int(utc.timestamp()) * SECOND - start) // step_ms
         if place in at and 0 <= column < columns:
             hottest[at[place], column] = high
     return Hall(racks, tuple(rows[rack] for rack in racks), rack_of, start, step_ms, hottest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from monitor.demo.page import page_view
 from monitor.demo.picture import DARK, clock, shade
 from monitor.notify.records import dedup_key
 from monitor.topology import container_of
-from monitor.units import HOUR
+from monitor.units import HOUR, SECOND
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,26 +169,32 @@ def telling(demo: Demo) -> Page | None:
 
 
 def _tell_files(console: Console, demo: Demo) -> None:
-    files = demo.files
-    shown = [i for i in demo.incidents if i.paged_at is not None] or demo.incidents
+    files, worst = demo.files, demo.hall.ends(demo.hall.worst())
+    store, incidents, outbox = (shlex.quote(str(it)) for it in (files.dsn, files.incidents, files.outbox))
+    lines = [
+        ("picture", f"{files.picture}  (the hall at {clock(worst)})"),
+        ("store", f"monitor store stats {store}"),
+        ("query", f'monitor store query {store} "{hottest(worst)}"'),
+        ("incidents", f"monitor incidents list --paged --from {incidents}"),
+    ]
+    for incident in [i for i in demo.incidents if i.paged_at is not None][:1]:
+        lines += [
+            ("one of them", f"monitor incidents show {incident.id[:8]} --from {incidents}"),
+            ("and why", f"monitor incidents why {incident.id[:8]} --from {incidents}"),
+        ]
+    lines += [
+        ("pages", f"monitor pages list --outbox {outbox}"),
+        ("score", f"monitor evaluate {shlex.quote(str(files.truth))} {incidents}"),
+    ]
     console.print("\n[bold]Where it is, and what to try[/]\n")
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    table.add_row("picture", f"{files.picture}  (the hall at {clock(demo.hall.ends(demo.hall.worst()))})")
-    table.add_row("store", f"monitor store stats {files.dsn}")
-    table.add_row("a query", f'monitor store query {files.dsn} "{QUERY}"')
-    table.add_row("incidents", f"monitor incidents list --from {files.incidents} --paged")
-    for incident in shown[:1]:
-        table.add_row("one", f"monitor incidents show {incident.id[:8]} --from {files.incidents}")
-        table.add_row("why", f"monitor incidents why {incident.cause.entity} --from {files.incidents}")
-    table.add_row("pages", f"monitor pages list --outbox {files.outbox}")
-    table.add_row("score", f"monitor evaluate {files.truth} {files.incidents}")
-    console.print(table)
+    for name, line in lines:
+        console.print(f"  {name:<12}{line}", soft_wrap=True, markup=False)
 
 
-QUERY = (
-    "SELECT entity, max(max) AS celsius FROM m1 FINAL WHERE metric = 'gpu_temp_celsius' "
-    "GROUP BY entity ORDER BY celsius DESC LIMIT 10"
-)
-"""A question to the store: the hottest GPUs of the run."""
+def hottest(ts: int) -> str:
+    """Return a question to a store, without double quotes: the hottest GPUs of ten minutes up to a time."""
+    until = ts // SECOND
+    return (
+        "SELECT entity, round(avg(mean), 1) AS celsius FROM m1 FINAL WHERE metric = 'gpu_temp_celsius' "  # noqa: S608 - of numbers alone
+        f"AND ts >= {until - 600} AND ts < {until} GROUP BY entity ORDER BY celsius DESC LIMIT 10"
+    )
