@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ FAR = 10.0
 METRIC = "gpu_temp_celsius"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hall:
     """The racks of a hall, and the hottest GPU of each over time.
 
@@ -42,26 +43,28 @@ class Hall:
     step_ms: int
     hottest: Floats
 
-    @property
+    @cached_property
     def usual(self) -> Floats:
-        """The median of each rack over the first hour, of shape (racks,)."""
-        usual: Floats = np.nanmedian(self.hottest[:, : max(1, HOUR // self.step_ms)], axis=1)
+        """The median of each rack over the first hour, of shape (racks,), NaN where none of it was heard."""
+        first = self.hottest[:, : max(1, HOUR // self.step_ms)]
+        usual, heard = np.full(len(first), np.nan), ~np.isnan(first).all(axis=1)
+        usual[heard] = np.nanmedian(first[heard], axis=1)
         return usual
 
-    @property
+    @cached_property
     def excess(self) -> Floats:
         """How far the hottest GPU of a rack is above what is usual there, shape (racks, columns)."""
         above: Floats = self.hottest - self.usual[:, None]
         return above
 
-    @property
+    @cached_property
     def dark(self) -> Bools:
         """Where a rack that was heard before sends nothing, shape (racks, columns)."""
         heard = ~np.isnan(self.hottest)
         dark: Bools = ~heard & np.maximum.accumulate(heard, axis=1) & heard.any(axis=0)
         return dark
 
-    @property
+    @cached_property
     def far(self) -> Bools:
         """Where a rack is dark, or hot as it was in the column before: one wrong reading is no heat."""
         hot = self.excess >= FAR

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from monitor.types import Incident
 
 MAP_ROWS, MAP_COLUMNS = 20, 60
+STEPS = {0.0: "·", 5.0: "░", 10.0: "▒", 15.0: "▓", 20.0: "█"}
+"""Degrees above the usual, and the sign from there on where there are no colours."""
+
 RIGHT = {"sure", "after", "anomalies", "affected"}
 
 
@@ -69,7 +72,7 @@ def chosen(hall: Hall, marks: list[Mark]) -> list[int]:
 
 def draw_map(console: Console, hall: Hall, marks: list[Mark]) -> None:
     """Draw racks over time, shaded by how far each is above its usual."""
-    places = chosen(hall, marks)
+    places, coloured = chosen(hall, marks), console.color_system is not None
     count = len(hall.racks)
     which = f"{len(places)} of {count} racks, those of faults first" if len(places) < count else "every rack"
     console.print(
@@ -81,18 +84,27 @@ def draw_map(console: Console, hall: Hall, marks: list[Mark]) -> None:
         line = Text(f"  {rack.partition(':')[2]:<6}")
         for begin, end in pairwise(edges):
             heard = hall.excess[place, begin:end][~np.isnan(hall.excess[place, begin:end])]
-            line.append("█", style=shade(float(heard.max())) if len(heard) else DARK)
+            line.append(*_cell(float(heard.max()) if len(heard) else None, coloured=coloured))
         numbers = [str(n) for n, mark in enumerate(marks, start=1) if rack in mark.racks and not mark.wide]
         line.append("  " + " ".join(numbers))
         console.print(line)
     console.print(_began(hall, marks, edges))
     scale = Text("  " + " " * 6)
-    for step in (0, 5, 10, 15, 20):
-        scale.append("█", style=shade(float(step))).append(f" +{step}  ")
-    scale.append("█", style=DARK).append(
-        " °C above its usual; dark: nothing heard; a lone cell: one wrong reading"
+    for step in STEPS:
+        scale.append(*_cell(step, coloured=coloured)).append(f" +{step:.0f}  ")
+    scale.append(*_cell(None, coloured=coloured)).append(
+        " nothing heard  (°C above its usual; a lone cell is one wrong reading)"
     )
     console.print(scale)
+
+
+def _cell(excess: float | None, *, coloured: bool) -> tuple[str, str]:
+    """Return the sign for so many degrees above the usual, None where nothing was heard, and its style."""
+    if coloured:
+        return "█", DARK if excess is None else shade(excess)
+    if excess is None:
+        return "x", ""
+    return next((sign for step, sign in reversed(STEPS.items()) if excess >= step), STEPS[0.0]), ""
 
 
 def _began(hall: Hall, marks: list[Mark], edges: np.ndarray) -> Text:
@@ -155,7 +167,7 @@ def _tell_score(console: Console, demo: Demo) -> None:
 
 
 def telling(demo: Demo) -> Page | None:
-    """Return the page of a fault that was found: with the right cause, no single part, surest, widest."""
+    """Return the page of a fault that was found: the right cause, no single part, surest, most signals."""
     pages = {page.alert.dedup_key: page for page in demo.pages}
     found: list[tuple[tuple[bool, bool, float, int], Page]] = []
     for place, row in enumerate(demo.score.faults):
@@ -164,7 +176,7 @@ def telling(demo: Demo) -> Page | None:
         if incident is not None and page is not None:
             part = container_of(incident.cause.entity) is not None
             sure = round(incident.cause.confidence, 1)
-            found.append(((row.rank == 1, not part, sure, incident.affected.count), page))
+            found.append(((row.rank == 1, not part, sure, len(incident.signals)), page))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 

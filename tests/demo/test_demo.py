@@ -117,8 +117,15 @@ def test_what_is_told_holds_truth_incidents_a_page_and_where_things_are(demo):
     shown = next(page for page in demo.pages if f"alert {page.alert.dedup_key}" in text)
     assert shown.event["payload"]["summary"] in text
     assert shown.alert.state.upper() in text
+    dark = next(words for words in text.splitlines() if words.startswith(f"  {_dark_rack(demo)} "))
+    assert "x" in dark
+    assert "·" in dark
     for path in (demo.files.picture, demo.files.dsn, demo.files.incidents, demo.files.outbox):
         assert str(path) in text.replace("\n", "").replace(" ", "")
+
+
+def _dark_rack(demo):
+    return next(f["entity"] for f in demo.truth["faults"] if f["scenario"] == "rack-power").partition(":")[2]
 
 
 def test_json_holds_it_all(demo, capsys):

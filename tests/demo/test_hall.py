@@ -59,3 +59,12 @@ def test_entities_stand_in_the_racks_of_their_nodes():
 def test_numbers_in_names_sort_as_numbers():
     """Row 10 comes after row 2."""
     assert sorted(["row:row10", "row:row2", "row:row1"], key=natural) == ["row:row1", "row:row2", "row:row10"]
+
+
+def test_a_rack_that_was_not_heard_in_the_first_hour_has_nothing_usual():
+    """It is never hot, and no warning of numpy's is printed."""
+    here = hall()
+    here.hottest[4, :60] = np.nan
+    assert np.isnan(here.usual[4])
+    assert not here.far[4].any()
+    assert here.worst() in {75, 76, 77}
