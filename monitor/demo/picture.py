@@ -10,12 +10,16 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from monitor.demo.hall import FAR, natural
+from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from monitor.demo.hall import Hall
 
 WIDE = 8
 """A fault in more racks than this is a dot in each instead of a frame around it."""
+
+LINGERS_MS = 10 * MINUTE
+"""How long after its end a fault still shows."""
 
 CELL_W, CELL_H, GAP = 50, 44, 4
 LEFT, TOP = 40, 146
@@ -59,7 +63,13 @@ class Mark:
         """Say how it stands at a time."""
         if ts <= self.start:
             return "not yet"
-        return "on" if ts <= self.end else "over"
+        if ts <= self.end:
+            return "on"
+        return "just over" if ts <= self.end + LINGERS_MS else "over"
+
+    def shows(self, ts: int) -> bool:
+        """Whether its racks may show it at a time: heat goes away slowly."""
+        return self.state(ts) in {"on", "just over"}
 
     @property
     def wide(self) -> bool:
@@ -129,7 +139,7 @@ class _Canvas:
         )  # fmt: skip
 
     def dot(self, x: float, y: float) -> None:
-        self.add("circle", cx=x, cy=y, r=3, fill=INK)
+        self.add("circle", cx=x, cy=y, r=3.5, fill=INK, stroke=PAPER)
 
     def number(self, number: int, x: float, y: float, fill: str = INK) -> None:
         self.add("circle", cx=x, cy=y, r=9, fill=fill, stroke=PAPER, stroke_width=1.5)
@@ -213,11 +223,11 @@ def _cell(canvas: _Canvas, hall: Hall, place: int, column: int, corner: tuple[in
 
 
 def _on_racks(canvas: _Canvas, hall: Hall, floor: Floor, marks: list[Mark], at: int) -> None:
-    """Draw the faults that are on: a frame around their racks and a number, or a dot where they are many."""
+    """Draw the faults that show: a frame around their racks and a number, or a dot where they are many."""
     numbers: list[tuple[int, int, int]] = []
     for place, rack in enumerate(hall.racks):
         x, y = floor.corner(place)
-        on = [(n, m) for n, m in enumerate(marks, start=1) if rack in m.racks and m.state(at) == "on"]
+        on = [(n, m) for n, m in enumerate(marks, start=1) if rack in m.racks and m.shows(at)]
         if any(mark.wide for _, mark in on):
             canvas.dot(x + CELL_W - 7, y + CELL_H - 7)
         narrow = [number for number, mark in on if not mark.wide]
@@ -242,9 +252,9 @@ def _legend(canvas: _Canvas, y: int) -> None:
     canvas.box(x, y, 20, 14, DARK)
     canvas.text("key", x + 28, y + 12, "dark: nothing heard", MUTED)
     canvas.frame(x + 176, y + 1, 18, 12)
-    canvas.text("key", x + 203, y + 12, "racks of a fault that is on", MUTED)
-    canvas.dot(x + 391, y + 7)
-    canvas.text("key", x + 401, y + 12, f"the same, in more than {WIDE} racks", MUTED)
+    canvas.text("key", x + 203, y + 12, "racks of a fault, on or just over", MUTED)
+    canvas.dot(x + 411, y + 7)
+    canvas.text("key", x + 421, y + 12, f"the same, in more than {WIDE} racks", MUTED)
 
 
 def _faults(canvas: _Canvas, marks: list[Mark], at: int, y: int) -> None:
@@ -256,7 +266,7 @@ def _faults(canvas: _Canvas, marks: list[Mark], at: int, y: int) -> None:
     for number, mark in enumerate(marks, start=1):
         line = y + 6 + LINE_H * number
         state = mark.state(at)
-        ink = INK if state == "on" else MUTED
+        ink = INK if mark.shows(at) else MUTED
         said = "nothing" if mark.paged_at is None else f"{clock(mark.paged_at)}  {mark.named}"
         canvas.number(number, LEFT + 9, line - 5, ink)
         told = (mark.what, f"{clock(mark.start)}, {clock(mark.end)}", state, said)

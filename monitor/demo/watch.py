@@ -95,7 +95,7 @@ class Watch:
             return "0 samples"
         (then, before), (now, samples) = self._rates[0], self._rates[-1]
         rate = (samples - before) / max(now - then, 1e-9)
-        return f"{rate / 1e6:.2f} M samples/s, {self._report.samples / 1e6:.1f} M so far"
+        return f"{rate:,.0f} samples/s, {self._report.samples / 1e6:.1f} M so far"
 
     def times(self) -> str:
         """Say what time it is in the hall, how far judgement is behind, and when the recording ends."""

@@ -44,19 +44,21 @@ def test_it_says_when_where_and_in_which_unit():
 
 
 def test_faults_that_are_on_are_framed_and_numbered_and_all_are_listed():
-    """One is over, one is on, one not yet; only the second is on the floor."""
+    """One is over, one is on, one not yet, one just over; the second and the last are on the floor."""
     marks = [
         mark("gpu-fan at gpu:n0001/1", 10, 20, "rack:r001", named="gpu:n0001/1 gpu_overheating", paged=12),
         mark("cdu-flow at cdu:c01", 65, 80, "rack:r002", "rack:r004", named="cdu:c01 coolant", paged=70),
         mark("rack-power at rack:r006", 85, 88, "rack:r006"),
+        mark("node-cooling at node:n0004", 60, 70, "rack:r004"),
     ]
     root = picture(marks=marks)
     frames = [r for r in root.iter(f"{SVG}rect") if r.get("fill") == "none" and r.get("width") == "50"]
-    assert len(frames) == 2
+    assert len(frames) == 2  # r004 has two faults and one frame
     said = texts(root)
     assert said.count("2") == 3
+    assert said.count("4") == 2
     assert said.count("1") == said.count("3") == 1
-    assert [said[said.index(m.what) + 2] for m in marks] == ["over", "on", "not yet"]
+    assert [said[said.index(m.what) + 2] for m in marks] == ["over", "on", "not yet", "just over"]
     assert said[said.index(marks[1].what) + 3] == "07:10:00  cdu:c01 coolant"
     assert said[said.index(marks[2].what) + 3] == "nothing"
 
@@ -65,7 +67,7 @@ def test_a_fault_in_many_racks_is_a_dot_in_each():
     """Frames around half of the hall would show nothing."""
     here = hall(rows=WIDE, deep=2)
     root = picture(here, [mark("job-crash at job:train-001", 60, 80, *here.racks[: WIDE + 1])])
-    dots = [c for c in root.iter(f"{SVG}circle") if c.get("r") == "3"]
+    dots = [c for c in root.iter(f"{SVG}circle") if c.get("r") == "3.5"]
     assert len(dots) == WIDE + 1 + 1  # and one in the legend
 
 
