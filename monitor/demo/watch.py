@@ -77,7 +77,7 @@ class Watch:
             self._tell(f"watching, {share:.0%}: {self.pace()}; {self.times()}; {self.found()}")
 
     def closed(self, output: SiteOutput, pages: int) -> None:
-        """Take what a closed tick gave, and how many pages the receiver has."""
+        """Take what a closed tick gave, and how many alerts the receiver has."""
         self._judged, self._pages = output.end, pages
         if output.incidents:
             self._board.take(output.incidents)
@@ -109,7 +109,7 @@ class Watch:
     def found(self) -> str:
         """Say what was found so far."""
         anomalies = self._report.anomalies if self._report else 0
-        return f"{anomalies:,} anomalies, {len(self._open)} open incidents, {self._pages} pages"
+        return f"{anomalies:,} anomalies, {len(self._open)} open incidents, {self._pages} alerts paged"
 
     def view(self) -> Group:
         """Return the live view."""

@@ -144,7 +144,7 @@ def test_lines_told_how_far_it_was(demo, said):
     """At least the end of the simulation and of the replay."""
     assert said[0].startswith("simulated 256 GPUs")
     assert said[-1].endswith(
-        f"{demo.report.anomalies:,} anomalies, {_open(demo)} open incidents, {len(demo.pages)} pages"
+        f"{demo.report.anomalies:,} anomalies, {_open(demo)} open incidents, {len(demo.pages)} alerts paged"
     )
 
 

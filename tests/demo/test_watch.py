@@ -49,7 +49,7 @@ def test_the_view_says_stage_rate_time_lag_anomalies_and_who_is_ill(watch):
     assert "40%" in text
     assert "1,234 frames, 5 MB" in text
     assert "event time 07:05:30, judged up to 07:00:00 (5.5 min behind)" in text
-    assert "321 anomalies, 1 open incidents, 1 pages" in text
+    assert "321 anomalies, 1 open incidents, 1 alerts paged" in text
     assert "cdu:c01" in text
     assert "5 min" in text
 
