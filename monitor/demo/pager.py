@@ -16,12 +16,12 @@ from monitor.config.notify import KEY_FROM, URL_FROM
 from monitor.notify.records import dedup_key
 from monitor.runners.delivery import Delivery
 from monitor.runners.receiver import Receiver
+from monitor.units import HOUR, SECOND
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.config.notify import NotifySettings
-    from monitor.notify.records import Event
     from monitor.runners.receiver import Alert
     from monitor.site import SiteOutput
 
@@ -36,7 +36,7 @@ class Page:
 
 
 class Pager:
-    """Takes what closed ticks gave. `settings` say nothing of channels: the only one is the receiver here."""
+    """Takes what closed ticks gave. `settings` declare no channel: the only one is the receiver here."""
 
     def __init__(self, path: Path, settings: NotifySettings, now: int) -> None:
         self._path, self._now = path, now
@@ -54,19 +54,22 @@ class Pager:
         if self._delivery.pending():
             self._delivery.deliver_all()
 
+    def finish(self) -> None:
+        """Send what the pace of the channel still holds back, as if time went on for an hour."""
+        end = self._now + HOUR
+        while self._delivery.pending() and self._now < end:
+            self._now += SECOND
+            self._delivery.deliver_all()
+
     @property
     def sent(self) -> int:
         """How many alerts the receiver has."""
         return len(self._receiver.alerts)
 
-    def events(self) -> list[Event]:
-        """Return every event of the outbox, in order."""
-        return read_events(self._path)
-
     def pages(self) -> list[Page]:
         """Return what the receiver has, in the order of the first event of each."""
         log: dict[str, list[tuple[int, str]]] = {}
-        for event in self.events():
+        for event in read_events(self._path):
             if event.status == "sent":
                 key = dedup_key(event.incident, event.episode)
                 log.setdefault(key, []).append((event.decided_at, event.action.value))

@@ -11,6 +11,7 @@ import msgspec
 import loadgen
 from loadgen.write import write_run
 from monitor.adapters.clickhouse import Store
+from monitor.adapters.outbox import read_events
 from monitor.adapters.records import standing, transitions
 from monitor.adapters.rules import load_rules
 from monitor.adapters.storewriter import StoreWriter
@@ -133,6 +134,21 @@ def run_demo(spec: loadgen.Spec, out: Path, watch: Watch) -> Demo:
     run = loadgen.simulate(spec)
     files.clear()
     written = write_run(run, out, progress=watch.simulated)
+    watch.begin(written)
+    report, pages = _replay(spec, files, watch)
+    with Store.open(files.dsn) as store:
+        _store_pages(store, files)
+        hall = read_hall(store, spec.start, spec.end, spec.interval_ms)
+    lines = [msgspec.json.decode(line) for line in files.incidents.read_bytes().splitlines()]
+    truth: dict[str, Any] = msgspec.json.decode(files.truth.read_bytes())
+    incidents = standing(transitions(files.incidents))
+    demo = Demo(spec, files, written, truth, hall, report, incidents, evaluate(truth, lines), pages)
+    files.picture.write_text(draw(hall, spec.gpus, marks(demo)), encoding="utf-8")
+    return demo
+
+
+def _replay(spec: loadgen.Spec, files: Files, watch: Watch) -> tuple[Report, list[Page]]:
+    """Replay the recording into store and outbox; return what was done, and what the receiver has."""
     plan = ReplayPlan(
         paths=(files.frames,),
         topology=files.topology,
@@ -141,29 +157,24 @@ def run_demo(spec: loadgen.Spec, out: Path, watch: Watch) -> Demo:
         state=default_state(files.incidents),
         store=files.dsn,
     )
-    settings = load_rules().settings
-    with Pager(files.outbox, settings.notify, spec.start) as pager:
+    with Pager(files.outbox, load_rules().settings.notify, spec.start) as pager:
 
         def hear(output: SiteOutput) -> None:
             pager.take(output)
             watch.closed(output, pager.sent)
 
-        watch.begin(written)
         report = build_replay(plan).run(plan.batch_frames, watch.replayed, hear)
+        pager.finish()
         watch.end()
-        pages, events = pager.pages(), pager.events()
-    with Store.open(files.dsn) as store:
-        writer = StoreWriter(store, window_ms(settings.tick_ms))
-        writer.pages([event for event in events if event.finished_at is not None])
-        writer.sync()
-        writer.close()
-        hall = read_hall(store, spec.start, spec.end, spec.interval_ms)
-    lines = [msgspec.json.decode(line) for line in files.incidents.read_bytes().splitlines()]
-    truth: dict[str, Any] = msgspec.json.decode(files.truth.read_bytes())
-    incidents = standing(transitions(files.incidents))
-    demo = Demo(spec, files, written, truth, hall, report, incidents, evaluate(truth, lines), pages)
-    files.picture.write_text(draw(hall, spec.gpus, marks(demo)), encoding="utf-8")
-    return demo
+        return report, pager.pages()
+
+
+def _store_pages(store: Store, files: Files) -> None:
+    """Write what became of pages into the store, as a live process does."""
+    writer = StoreWriter(store, window_ms(load_rules().settings.tick_ms))
+    writer.pages([event for event in read_events(files.outbox) if event.finished_at is not None])
+    writer.sync()
+    writer.close()
 
 
 def marks(demo: Demo) -> list[Mark]:

@@ -71,7 +71,7 @@ class Watch:
         now = time.monotonic()
         self._share, self._report = share, report
         self._rates.append((now, report.samples))
-        while now - self._rates[0][0] > RATE_OVER_S:
+        while len(self._rates) > 2 and now - self._rates[0][0] > RATE_OVER_S:
             self._rates.popleft()
         if now - self._said >= LINE_EVERY_S:
             self._tell(f"watching, {share:.0%}: {self.pace()}; {self.times()}; {self.found()}")

@@ -1,6 +1,7 @@
 """What the demo says while it works."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -52,6 +53,16 @@ def test_the_view_says_stage_rate_time_lag_anomalies_and_who_is_ill(watch):
     assert "321 anomalies, 1 open incidents, 1 alerts paged" in text
     assert "cdu:c01" in text
     assert "5 min" in text
+
+
+def test_the_rate_is_of_the_last_seconds_however_slow_they_were(watch, monkeypatch):
+    """A pause longer than the span lowers the rate; it does not make it nothing."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60.0)
+    watch.replayed(0.5, Report(samples=7_500_000))
+    words = watch.pace().split()
+    assert 95_000 < int(words[0].replace(",", "")) < 101_000
+    assert watch.pace().endswith("samples/s, 7.5 M so far")
 
 
 def test_what_is_over_is_not_open(watch):
