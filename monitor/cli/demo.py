@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from monitor.demo.run import Demo
 
 WIDTH = 150
-LEAST_GPUS = 256
+LEAST_GPUS = 512
+"""With fewer, some seeds find no place for eight faults apart from each other."""
 
 
 @click.command("demo")
@@ -48,9 +49,7 @@ def demo_command(
         with watching(spec, show=not as_json) as watch:
             demo = run_demo(spec, out, watch)
     except loadgen.SpecError as error:
-        raise UsageError(
-            f"{error} (--gpus {gpus} --seed {seed}); more GPUs or another seed may do"
-        ) from error
+        raise UsageError(f"{error} (with --gpus {gpus} and --seed {seed})") from error
     if as_json:
         print_json(demo)
     else:

@@ -158,13 +158,13 @@ def run(*arguments):
 
 def test_a_hall_that_is_too_small_says_so_before_anything_is_written(tmp_path):
     """Fewer GPUs than eight faults need, a number that fills no nodes, too little time."""
-    result = run("--gpus", "128", "--out", str(tmp_path / "d"))
+    result = run("--gpus", "256", "--out", str(tmp_path / "d"))
     assert result.exit_code == 2
-    assert "x>=256" in result.output
+    assert "x>=512" in result.output
     with pytest.raises(UsageError, match="multiple of 8"):
         run("--gpus", "1001", "--out", str(tmp_path / "d"))
     with pytest.raises(UsageError, match=r"needs 2\.\d hours or more"):
-        run("--gpus", "256", "--hours", "1.3", "--out", str(tmp_path / "d"))
+        run("--gpus", "512", "--hours", "1.3", "--out", str(tmp_path / "d"))
     assert not (tmp_path / "d").exists()
 
 
@@ -172,5 +172,5 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path):
     """What no demo made is not deleted."""
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match=r"holds thesis\.tex, which no demo made"):
-        run("--gpus", "256", "--out", str(tmp_path))
+        run("--gpus", "512", "--out", str(tmp_path))
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
