@@ -150,6 +150,12 @@ class Store:
             found: list[tuple[Any, ...]] = self._client.query(sql, parameters=parameters).result_rows
             return found
 
+    def ask(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return the names of the columns and the rows of somebody's own question, which may only read."""
+        with told(self.dsn):
+            found = self._client.query(sql, settings={"readonly": 1})
+            return tuple(found.column_names), found.result_rows
+
     def insert(self, table: Table, columns: list[list[Any]]) -> None:
         """Insert columns in the table's order. It is durable when this returns."""
         if columns and columns[0]:

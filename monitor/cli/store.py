@@ -1,4 +1,4 @@
-"""`monitor store`: make a store, bring its schema forward, see what is in it."""
+"""`monitor store`: make a store, bring its schema forward, see what is in it, ask it."""
 
 from __future__ import annotations
 
@@ -82,6 +82,37 @@ def store_stats(dsn: str, *, as_json: bool) -> None:
         each = f"{stats['bytes'] / stats['rows']:6.1f} bytes a row" if stats["rows"] else ""
         span = f"  {stats['first']} to {stats['last']}" if stats.get("first") else ""
         click.echo(f"{stats['table']:<18}{stats['rows']:>14,} rows{stats['bytes']:>16,} bytes  {each}{span}")
+
+
+@store_group.command("query")
+@DSN
+@click.argument("sql")
+@AS_JSON
+def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
+    """Ask a store a question in ClickHouse's SQL; read tables with FINAL.
+
+    The engine is told to read only.
+
+    \b
+    Example:
+      monitor store query chdb:///var/lib/fleet "SELECT cause, reason, severity FROM incidents"
+    """
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from monitor.adapters.clickhouse import Store
+
+    with Store.open(dsn) as store:
+        names, rows = store.ask(sql)
+    if as_json:
+        for row in rows:
+            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
+        return
+    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console(soft_wrap=True, highlight=False, markup=False).print(table)
 
 
 def _of_table(store: Any, row: tuple[str, int, int, int]) -> dict[str, Any]:

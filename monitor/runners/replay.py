@@ -49,11 +49,21 @@ class Replay:
             pipeline.restore(kept["pipeline"])
             self.report.restore(kept["report"])
         self._stored = stored
+        self._hear: Callable[[SiteOutput], None] | None = None
         writer = stored.begin(kept["store"] if kept else None) if stored else None
         self._recorder = Recorder(outputs, kept["lengths"] if kept else {}, writer, self.report)
 
-    def run(self, batch_frames: int, watch: Callable[[float, Report], None]) -> Report:
-        """Read to the end. `watch` is told the share that is done, once a batch."""
+    def run(
+        self,
+        batch_frames: int,
+        watch: Callable[[float, Report], None],
+        hear: Callable[[SiteOutput], None] | None = None,
+    ) -> Report:
+        """Read to the end. `watch` is told the share that is done, once a batch.
+
+        `hear` gets what each closed tick gave.
+        """
+        self._hear = hear
         try:
             return self._run(batch_frames, watch)
         finally:
@@ -67,6 +77,7 @@ class Replay:
             self._feed(batch)
             self._recorder.late(self._pipeline.take_late())
             self.report.lines += len(batch)
+            self.report.clock = self._recording.clock
             watch(self._recording.progress, self.report)
             now = time.monotonic()
             if self.report.ticks - ticks >= self._settle_ticks and now - saved >= cost / SNAPSHOT_SHARE:
@@ -102,6 +113,8 @@ class Replay:
     def _write(self, closed: Iterable[SiteOutput]) -> None:
         for output in closed:
             self._recorder.tick(output)
+            if self._hear is not None:
+                self._hear(output)
 
     def _save(self) -> None:
         if self._state is None:

@@ -102,6 +102,13 @@ rows the fullest may have none, and FINAL then reads these alone.
 
 QUERIES = (BY_GROUP, LATEST, ONE_SERIES, FLEET_MEAN, MOST_ANOMALOUS)
 
+STANDS = Query(
+    "stands",
+    "which rack each node stands in, and which row each rack and node",
+    "SELECT id, kind, argMax(within['rack'], valid_from), argMax(within['row'], valid_from) "
+    "FROM topology FINAL WHERE kind IN ('rack', 'node') GROUP BY id, kind ORDER BY id",
+)
+
 HISTORY = Query(
     "history",
     "every transition of incidents, as the lines that were written",

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from monitor.adapters.clickhouse import Store
 from monitor.cli import program
+from monitor.errors import StoreError
 from monitor.store import queries
 from tests.store import fleet
 from tests.store.conftest import START, Recorded
@@ -131,6 +132,40 @@ def test_stats_count_rows_and_say_what_is_covered(recorded: Recorded) -> None:
     assert tables["h1"]["first"] == "2026-11-24 06:00:00"
     assert tables["h1"]["last"] == "2026-11-24 08:00:00"
     assert "bytes a row" in _run("store", "stats", recorded.dsn)
+
+
+def test_anybody_may_ask_and_nobody_may_write(recorded: Recorded) -> None:
+    """`store query` shows rows with their names; what would change the store is refused in one line."""
+    sql = "SELECT kind, count() AS entities FROM topology FINAL WHERE kind = 'gpu' GROUP BY kind"
+    assert [line.split() for line in _run("store", "query", recorded.dsn, sql).splitlines()] == [
+        ["kind", "entities"],
+        ["gpu", "16"],
+    ]
+    assert json.loads(_run("store", "query", recorded.dsn, sql, "--json")) == {"kind": "gpu", "entities": 16}
+    when = _run("store", "query", recorded.dsn, "SELECT min(ts) AS first FROM s10", "--json")
+    assert json.loads(when)["first"].startswith("2026-11-24T06:5")
+    for statement in ("DROP TABLE m1", "INSERT INTO m1 (kind) VALUES ('x')", "ALTER TABLE m1 DELETE WHERE 1"):
+        with pytest.raises(StoreError, match="READONLY"):
+            _run("store", "query", recorded.dsn, statement)
+    assert (
+        _run("store", "query", recorded.dsn, "SELECT count() > 0 FROM m1", "--json").strip().endswith(":1}")
+    )
+
+
+def test_racks_and_rows_of_nodes(recorded: Recorded) -> None:
+    """Each node has its rack and its row, each rack its row, as the topology says."""
+    parents = {}
+    for line in (recorded.frames.parent / "topology.ndjson").read_text().splitlines():
+        entity = json.loads(line)
+        parents[entity["id"]] = entity.get("parent", "")
+    with Store.open(recorded.dsn) as store:
+        found = store.rows(queries.STANDS.sql)
+    racks = {name: row for name, kind, _, row in found if kind == "rack"}
+    nodes = {name: (rack, row) for name, kind, rack, row in found if kind == "node"}
+    assert racks == {name: parents[name] for name in parents if name.startswith("rack:")}
+    assert nodes == {
+        name: (parents[name], parents[parents[name]]) for name in parents if name.startswith("node:")
+    }
 
 
 def test_init_sets_how_long_rollups_are_kept(tmp_path: Path) -> None:
