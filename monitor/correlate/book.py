@@ -19,6 +19,7 @@ from monitor.units import HOUR, MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from monitor.correlate.cells import CellKey
     from monitor.correlate.changes import ChangeLog
     from monitor.correlate.evidence import Evidence
     from monitor.correlate.explain import Explanation, Reading
@@ -88,6 +89,7 @@ class CaseBook:
         explanations = reading.explanations
         matches = match(self._open, explanations, tick.now)
         continued = {k: number for number, k in matches.continued.items()}
+        tick.within = {self._open[n].id: explanations[k].within for n, k in matches.continued.items()}
         before, gone = list(self._open), set(matches.merged)
         fed: set[str] = set()
         for case in before:
@@ -159,7 +161,7 @@ class CaseBook:
         """Decide whether to call a person, and write down why."""
         if case.ready_at is None and page_evidence(explanation):
             case.ready_at = tick.now
-        held = self._held(case, tick) or self._told(case, explanation, tick.now)
+        held = self._held(case, tick) or self._told(case, explanation, tick)
         reason, detail = decide(case, explanation, tick.now, self._rules, held)
         decision = life.note(case, tick.now, reason, detail)
         if decision is not None:
@@ -179,16 +181,19 @@ class CaseBook:
         muted = next((name for name in places if self._mutes.get(name, 0) > tick.now), None)
         return None if muted is None else (PageReason.MUTED, f"{muted} until {self._mutes[muted]}")
 
-    def _told(self, case: Case, explanation: Explanation, now: int) -> tuple[PageReason, str] | None:
-        """Return which open incident has called for this: for all that would page, or for its node."""
+    def _told(self, case: Case, explanation: Explanation, tick: _Tick) -> tuple[PageReason, str] | None:
+        """Return which open incident has called for this: for all that would page, or for its node.
+
+        It called for what it shows, and for what its cause does to what hangs on it.
+        """
         paged = [other for other in self._open if other.called and other is not case]
         rest, node = set(explanation.strong), _node_of(explanation.entity)
         for other in paged:
-            held = rest.intersection(other.held)
-            rest -= held
+            known = rest.intersection(tick.within.get(other.id, frozenset()).union(other.held))
+            rest -= known
             beside = node is not None and node == _node_of(other.entity)
             lately = BESIDE_MS if 2 * other.strong < other.strong_peak else 4 * BESIDE_MS
-            if (beside and now - (other.paged_at or now) <= lately) or (held and not rest):
+            if (beside and tick.now - (other.paged_at or tick.now) <= lately) or (known and not rest):
                 return PageReason.TOLD, other.id
         return None
 
@@ -309,6 +314,7 @@ class _Tick:
         self.decisions: list[Decision] = []
         self.finished: set[str] = set()
         self.aside: set[tuple[str, str]] = set()
+        self.within: dict[str, frozenset[CellKey]] = {}
 
     def silent(self, case: Case) -> bool:
         """Whether one of the entities that showed an incident is silent now."""

@@ -19,6 +19,7 @@ from monitor.correlate.evidence import RATE_FLOOR
 from monitor.correlate.footprints import Hits
 from monitor.correlate.scoring import (
     ONSET_SPREAD_MS,
+    REMOTE,
     Codes,
     families_of,
     in_time,
@@ -67,7 +68,8 @@ class Rows:
 class Part:
     """P hypotheses of one fault kind, and O options: what each may claim beside its signatures.
 
-    entity, onset, favour: (P,). core: P rows. parent: whose option it is, (O,). options: O rows.
+    entity, onset, favour: (P,). core: P rows. parent: whose option it is, (O,). near: it is about what the
+    cause itself carries, (O,). options: O rows.
     """
 
     entity: Ints
@@ -75,20 +77,22 @@ class Part:
     favour: Floats
     core: Rows
     parent: Ints
+    near: Bools
     options: Rows
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What the rows claim, and what that says less the weight of it: nats, (R,), and the cells.
 
-    Of `blocks` the items are units in place of cells; `loads` are about what carries a load.
+    Of `blocks` the items are units in place of cells; `loads` are about what carries a load, `near` ones
+    about what hangs on the cause and no job.
     """
 
     nats: Floats
     cells: Hits
     blocks: bool = False
     loads: bool = False
+    near: bool = False
 
 
 class _Judged(NamedTuple):
@@ -160,22 +164,23 @@ class Draft:
         cost = base + sum((claim.nats for claim in core), np.zeros(len(base))) * ~self._faded
         kept = possible | self._faded
         covered, unit = self._cover(core, kept)
-        parent, rows = self._optional(options, kept)
-        return Part(entity[kept], onset[kept], favour[kept], Rows(cost[kept], covered, unit), parent, rows)
+        core_rows = Rows(cost[kept], covered, unit)
+        return Part(entity[kept], onset[kept], favour[kept], core_rows, *self._optional(options, kept))
 
-    def _optional(self, options: list[Claim], kept: Bools) -> tuple[Ints, Rows]:
-        """Return the options of the rows that are kept, and whose they are.
+    def _optional(self, options: list[Claim], kept: Bools) -> tuple[Ints, Bools, Rows]:
+        """Return whose the options of the rows that are kept are, which are near, and the options.
 
         What `loads` bring beside what must be explained is at most MOST_NATS.
         """
         place = np.cumsum(kept) - 1
-        parents, costs, covers, units = [], [], [], []
+        parents, near, costs, covers, units = [], [], [], [], []
         for claim in options:
             able = np.zeros(len(kept), bool)
             able[claim.cells.row] = True
             able &= kept
             covered, unit = self._cover([claim], able)
             parents.append(place[able])
+            near.append(np.full(len(covered), claim.near))
             weights = (self._evidence.unit_weight - self._evidence.unit_must)[unit]
             gained = np.bincount(np.repeat(np.arange(len(covered)), covered), weights, len(covered))
             most = MOST_NATS - gained if claim.loads else np.inf
@@ -188,7 +193,7 @@ class Draft:
             np.concatenate([none, *covers]),
             np.concatenate([none, *units]),
         )
-        return np.concatenate([none, *parents]), rows
+        return np.concatenate([none, *parents]), np.concatenate([np.empty(0, bool), *near]), rows
 
     def _onsets(self) -> tuple[Ints, Ints, Ints]:
         """Return the first, the median and the last onset of the core signs of each row.
@@ -327,7 +332,7 @@ class Draft:
                 nats = nats + np.where(speaks, counted - family.weights, 0.0)
             shown = self._shown(taken, judged, spoken) if judged else np.ones(len(taken.row), bool)
             core.append(Claim(nats, taken.where(shown)))
-            few.append(self._few(taken, judged, shown))
+            few.append(self._few(taken, judged, shown)._replace(near=True))
         return core, few
 
     def _side_effects(self, spans: list[_Span], claimed: list[Hits]) -> list[Claim]:
@@ -355,9 +360,10 @@ class Draft:
                 nats = nats + np.where(speaks, family.nats - family.weights, 0.0)
             own = np.full(len(taken.row), not judged and term.at == "self")
             shown = own | self._shown(taken, judged, present)
-            options.append(Claim(nats, taken.where(shown), loads=term.at in _LOADED))
+            loads, near = term.at in _LOADED, term.at not in REMOTE
+            options.append(Claim(nats, taken.where(shown), loads=loads, near=near))
             if term.at not in _TOGETHER:
-                options.append(self._few(taken, judged, shown))
+                options.append(self._few(taken, judged, shown)._replace(near=near))
         return options
 
     def _shown(self, taken: Hits, judged: list[_Judged], speaks: list[Bools]) -> Bools:

@@ -35,9 +35,9 @@ class Explanation:
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
     is `confidence`. onset, began: when the first of it and the cause itself began, ms. cells: keys of the
-    cells, sorted; strong: those at page level. sure: one of these is a signature of the fault. signals: those
-    of the cells. affected: ids of those who show it or are silent because of it, sorted. nats: worth of its
-    evidence less its cost.
+    cells, sorted; strong: those at page level. sure: one of these is a signature of the fault. within: keys
+    at page level that the cause could explain of what hangs on it. signals: those of the cells. affected: ids
+    of those who show it or are silent because of it, sorted. nats: worth of its evidence less its cost.
     """
 
     entity: str
@@ -50,6 +50,7 @@ class Explanation:
     cells: tuple[CellKey, ...]
     strong: frozenset[CellKey]
     sure: bool
+    within: frozenset[CellKey]
     signals: tuple[Signal, ...]
     affected: tuple[str, ...]
     nats: float
@@ -182,10 +183,20 @@ def _explanation(
         cells=tuple(keys),
         strong=frozenset([evidence.cells.keys[c] for c in cells[strong[cells]].tolist()]),
         sure=bool(np.isin(evidence.unit[cells[evidence.page[cells]]], found.signature(number)).any()),
+        within=frozenset([evidence.cells.keys[c] for c in _strong_in(evidence, found.within(number))]),
         signals=tuple([evidence.cells.signals[s] for s in signals]),
         affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
         nats=float(evidence.unit_weight[units].sum() + found.costs.shared[number]),
     )
+
+
+def _strong_in(evidence: Evidence, units: Ints) -> list[int]:
+    """Return the cells at page level that belong to some units."""
+    inside = np.zeros(len(evidence.block) + 1, bool)  # the last one serves derived cells (-1)
+    inside[units] = True
+    strong = evidence.cells.page | evidence.cells.hard
+    found: list[int] = np.flatnonzero(strong & inside[evidence.unit]).tolist()
+    return found
 
 
 def _affected(evidence: Evidence, cause: int, cells: Ints) -> Ints:

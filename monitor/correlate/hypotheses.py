@@ -40,7 +40,8 @@ class Hypotheses:
     entity: index of the cause, (P,). fault: index in the book, (P,). onset: when it began, ms, (P,). favour:
     the part of the cost that a standing incident has in advance, nats, (P,). costs: of H claims, of which
     those of one cause are a group. cover: CSR (H, U) of ones, what each explains. bare: which claims are the
-    signatures alone, one for each cause, (H,). bundle: which are all options of a cause together, (H,).
+    signatures alone, one for each cause, (H,). bundle: which are all options of a cause together, (H,). near:
+    which claim but what hangs on the cause itself, (H,).
     """
 
     entity: Ints
@@ -51,6 +52,7 @@ class Hypotheses:
     cover: sparse.csr_array
     bare: Bools
     bundle: Bools
+    near: Bools
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -58,6 +60,10 @@ class Hypotheses:
     def units(self, claims: Ints) -> Ints:
         """Return what some claims explain together, ascending."""
         return np.unique(self.cover[claims].indices).astype(np.int64)
+
+    def within(self, cause: int) -> Ints:
+        """Return what a cause could explain of itself and of what hangs on it, ascending."""
+        return self.units(np.flatnonzero(self.near & (self.costs.group == cause)))
 
     def signature(self, cause: int) -> Ints:
         """Return what a cause explains by its signatures and by what costs it nothing, ascending."""
@@ -141,8 +147,12 @@ def _joined(parts: list[tuple[int, Part]], units: int) -> Hypotheses:
     options = _stacked([part.options for _, part in parts], units)
     parent = np.concatenate([none, *[s + part.parent for s, (_, part) in zip(starts, parts, strict=False)]])
     extra = np.concatenate([nothing, *[part.options.cost for _, part in parts]])
+    near = np.concatenate([np.empty(0, bool), *[part.near for _, part in parts]])
     group, own, cover = _claims(core, options, parent, extra)
-    total = starts[-1]
+    total, dear = starts[-1], extra < 0
+    close = np.zeros(len(own), bool)
+    close[:total] = True
+    close[total : total + np.count_nonzero(dear)] = near[dear]
     return Hypotheses(
         np.concatenate([none, *[part.entity for _, part in parts]]),
         np.repeat([number for number, _ in parts], sizes).astype(np.int64),
@@ -151,7 +161,8 @@ def _joined(parts: list[tuple[int, Part]], units: int) -> Hypotheses:
         Costs(own, group, np.concatenate([nothing, *[part.core.cost for _, part in parts]])),
         cover,
         np.arange(len(own)) < total,
-        np.arange(len(own)) >= total + np.count_nonzero(extra < 0),
+        np.arange(len(own)) >= total + np.count_nonzero(dear),
+        close,
     )
 
 

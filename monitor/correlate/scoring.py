@@ -26,7 +26,7 @@ SLACK_MS = 10 * MINUTE
 HARD_SLACK_MS = 3 * MINUTE
 """Likewise where the signs of the cause are facts, which are dated to a report or so."""
 
-_REMOTE = frozenset({"victims", "workload", "workload_members", "carriers", "workload_carriers"})
+REMOTE = frozenset({"victims", "workload", "workload_members", "carriers", "workload_carriers"})
 _SMALL_TABLE = 1 << 20
 
 
@@ -90,7 +90,7 @@ def window(term: Term, first: Ints, onset: Ints, last: Ints, hard: Bools) -> tup
         since = onset - ONSET_SPREAD_MS
     else:
         near = np.where(hard, HARD_SLACK_MS, SLACK_MS)
-        since = first - (near if term.at in _REMOTE else ONSET_SPREAD_MS)
+        since = first - (near if term.at in REMOTE else ONSET_SPREAD_MS)
     lag = term.lag_ms if term.role == "side" else None
     until = np.full(len(last), np.iinfo(np.int64).max) if lag is None else last + lag
     return since, until
