@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ONSET_SPREAD_MS = HOUR
 """Core signs that began this long before the median one belong to something else."""
 
-SLACK_MS = 10 * MINUTE
+SLACK_MS = 5 * MINUTE
 """How far a remote effect may seem to begin before its cause, since onsets are estimates."""
 
 HARD_SLACK_MS = 3 * MINUTE
