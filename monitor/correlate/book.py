@@ -76,7 +76,8 @@ class CaseBook:
     def standing(self) -> dict[tuple[str, str], Stood]:
         """Return the times of the cause of each open incident, by entity and fault name."""
         return {
-            (c.entity, c.fault): Stood(c.opened_at, c.detected_at, c.waned_at) for c in reversed(self._open)
+            (c.entity, c.fault): Stood(c.opened_at, c.detected_at, c.waned_at, c.strong_peak > 0)
+            for c in reversed(self._open)
         }
 
     def update(

@@ -216,7 +216,7 @@ class Draft:
         fresh = since >= onset[row] - ONSET_SPREAD_MS
         np.minimum.at(first, row[fresh], since[fresh])
         for i in np.flatnonzero(self._faded).tolist():
-            first[i], last[i], _ = self._standing[int(self.rows[i])]
+            first[i], last[i] = self._standing[int(self.rows[i])][:2]
             onset[i] = first[i]
         return first, onset, last
 
@@ -261,7 +261,8 @@ class Draft:
     @cached_property
     def _gross(self) -> Bools:
         """Which rows have a core or expected sign at page level, or had it, (R,)."""
-        gross = self._among(self._stands)[self.rows]
+        stood = np.array([row for row, times in self._standing.items() if times.gross], np.int64)
+        gross = self._among(stood)[self.rows]
         for term in self._fault.footprint:
             if term.role != "side":
                 hits = self._footprints.hits(self._fault.cause, term).placed(self._place)
@@ -374,10 +375,7 @@ class Draft:
         return shown
 
     def _few(self, taken: Hits, judged: list[_Judged], shown: Bools) -> Claim:
-        """Return what claims the cells at page level that are not shown.
-
-        That few show it and all the others do not has its chance too, of which the cost is made.
-        """
+        """Return what claims the cells at page level that are not shown, for the chance that so few are."""
         forced = ~shown & self._evidence.page[taken.item]
         rest = taken.where(forced)
         counts = self._evidence.counts[rest.item]

@@ -39,7 +39,8 @@ class Hypotheses:
 
     entity: index of the cause, (P,). fault: index in the book, (P,). onset: when it began, ms, (P,). favour:
     the part of the cost that a standing incident has in advance, nats, (P,). costs: of H claims, of which
-    those of one cause are a group. cover: CSR (H, U) of ones, what each explains. bare: which claims are the
+    those of one cause are a group. core: CSR (P, U) of ones, the signatures. cover: CSR (H, U) of ones, what
+    each explains. bare: which claims are the
     signatures alone, one for each cause, (H,). bundle: which are all options of a cause together, (H,). near:
     which claim but what hangs on the cause itself, (H,).
     """
@@ -49,6 +50,7 @@ class Hypotheses:
     onset: Ints
     favour: Floats
     costs: Costs
+    core: sparse.csr_array
     cover: sparse.csr_array
     bare: Bools
     bundle: Bools
@@ -66,8 +68,8 @@ class Hypotheses:
         return self.units(np.flatnonzero(self.near & (self.costs.group == cause)))
 
     def signature(self, cause: int) -> Ints:
-        """Return what a cause explains by its signatures and by what costs it nothing, ascending."""
-        return self.units(np.flatnonzero(self.bare & (self.costs.group == cause)))
+        """Return what a cause explains by its signatures, ascending."""
+        return np.unique(self.core[[cause]].indices).astype(np.int64)
 
     def value(self, weights: Floats, causes: Ints) -> Floats:
         """Return what causes are worth in nats, each alone, with the options that are worth their cost."""
@@ -94,11 +96,15 @@ ECHO_MS = 30 * MINUTE
 
 
 class Stood(NamedTuple):
-    """When the cause of an open incident began, was found, and was mostly over (None: it is not), in ms."""
+    """When the cause of an open incident began, was found, and was mostly over (None: it is not), in ms.
+
+    gross: some of it stood at page level.
+    """
 
     began: int
     found: int
     waned: int | None = None
+    gross: bool = False
 
     @property
     def echoes_until(self) -> int:
@@ -159,6 +165,7 @@ def _joined(parts: list[tuple[int, Part]], units: int) -> Hypotheses:
         np.concatenate([none, *[part.onset for _, part in parts]]),
         np.concatenate([nothing, *[part.favour for _, part in parts]]),
         Costs(own, group, np.concatenate([nothing, *[part.core.cost for _, part in parts]])),
+        core,
         cover,
         np.arange(len(own)) < total,
         np.arange(len(own)) >= total + np.count_nonzero(dear),
