@@ -117,6 +117,10 @@ class LinesOut:
             self._stream.write(self._encoder.encode(record))
             self._stream.write(b"\n")
 
+    def show(self) -> None:
+        """Let others read what was written."""
+        self._stream.flush()
+
     def sync(self) -> int:
         """Make what was written durable; return the length."""
         self._stream.flush()

@@ -133,6 +133,8 @@ class Life:
         for output, seconds in _timed(iter(closed)):
             self._recorder.tick(output)
             self._parts.meters.tick(output, seconds)
+            if output.incidents or output.decisions:
+                self._recorder.show()
             if output.incidents:
                 self._parts.board.take(output.incidents)
                 self._parts.meters.standing(self._parts.board.standing())

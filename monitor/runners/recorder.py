@@ -108,6 +108,11 @@ class Recorder:
         if self._writer is not None:
             self._writer.dead(letter)
 
+    def show(self) -> None:
+        """Let others read the files as they stand."""
+        for file in self._files.values():
+            file.show()
+
     def sync(self) -> dict[str, int]:
         """Make the files durable; return their lengths."""
         return {name: file.sync() for name, file in self._files.items()}
