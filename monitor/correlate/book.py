@@ -308,7 +308,7 @@ class _Tick:
         self._evidence = evidence
         self.now = evidence.observation.end
         self.graph: Graph = evidence.relations.graph
-        strong = (evidence.cells.page | evidence.cells.hard).tolist()
+        strong = evidence.cells.strong.tolist()
         self.standing = dict(zip(evidence.cells.keys, strong, strict=True))
         self.words, self.changes = words, changes
         self.lines: list[Incident] = []
@@ -330,7 +330,10 @@ def _waning(explanation: Explanation, cases: Iterable[Case]) -> list[Case]:
 
 def _node_of(entity: str) -> str | None:
     """Return the node that an entity is or is part of by its name."""
-    return entity if kind_of(entity) == "node" else container_of(entity) if kind_of(entity) == "gpu" else None
+    kind = kind_of(entity)
+    if kind == "node":
+        return entity
+    return container_of(entity) if kind == "gpu" else None
 
 
 def _places(graph: Graph, cause: int) -> list[str]:

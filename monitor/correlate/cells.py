@@ -53,6 +53,11 @@ class Cells:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def strong(self) -> Bools:
+        """Which stand at page level, by evidence or as a fact, (C,)."""
+        return self.page | self.hard
+
 
 def _order(signal: Signal) -> tuple[str, str, str, str, str, int, int]:
     s = signal

@@ -271,21 +271,19 @@ class Draft:
 
     def _blocks(self, spans: list[_Span]) -> list[Claim]:
         """Return as options the blocks that terms explain whole; victims without one speak against it."""
-        evidence, options = self._evidence, []
+        evidence, options, rows = self._evidence, [], len(self.rows)
         reach = self._footprints.workloads(self._fault.cause)[self.rows]
         for term, since, until in spans:
             hits = self._able(term, self._footprints.blocks(self._fault.cause, term).placed(self._place))
             kept = in_time(hits, evidence.unit_since, since, until)
             kept = self._echoes(kept, evidence.unit_since, evidence.unit_echoes)
-            pairs = np.unique(kept.row * (evidence.relations.n + 1) + evidence.block[kept.item])
-            hot = np.bincount(pairs // (evidence.relations.n + 1), minlength=len(self.rows)).astype(
-                np.float64
-            )
-            quiet = np.maximum(reach - hot, 0.0)
-            nats = mean_evidence(hot, quiet, term.q, RATE_FLOOR) - mean_evidence(
-                hot, 0 * quiet, term.q, RATE_FLOOR
-            )
-            options.append(Claim(np.where(hot > 0, nats, 0.0), kept, blocks=True))
+            if not kept.row.size:
+                continue
+            pairs = np.unique(kept.row * evidence.relations.n + evidence.block[kept.item])
+            hot = np.bincount(pairs // evidence.relations.n, minlength=rows).astype(np.float64)
+            with_quiet = mean_evidence(hot, np.maximum(reach - hot, 0.0), term.q, RATE_FLOOR)
+            nats = with_quiet - mean_evidence(hot, np.zeros(rows), term.q, RATE_FLOOR)
+            options.append(Claim(nats, kept, blocks=True))
         return options
 
     def _cover(self, claims: list[Claim], kept: Bools) -> tuple[Ints, Ints]:

@@ -175,7 +175,7 @@ def _hide(cells: Cells, relations: Relations, silence: int, live: Bools, follows
 
 def _page(cells: Cells, live: Bools, follows: Ints) -> Bools:
     """Hand the page level of derived cells to the cells that they repeat."""
-    page = cells.page | cells.hard
+    page = cells.strong
     handed = ~live & page & (follows >= 0)
     page[follows[handed]] = True
     return page

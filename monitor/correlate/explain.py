@@ -170,7 +170,7 @@ def _explanation(
     chosen = np.zeros(len(evidence.cells), bool)
     chosen[cells] = True
     keys = sorted(evidence.cells.keys[cell] for cell in cells.tolist())
-    strong = evidence.cells.page | evidence.cells.hard
+    strong = evidence.cells.strong
     signals = np.flatnonzero(chosen[evidence.cells.of_signal]).tolist()
     return Explanation(
         entity=ids[entity],
@@ -194,8 +194,7 @@ def _strong_in(evidence: Evidence, units: Ints) -> list[int]:
     """Return the cells at page level that belong to some units."""
     inside = np.zeros(len(evidence.block) + 1, bool)  # the last one serves derived cells (-1)
     inside[units] = True
-    strong = evidence.cells.page | evidence.cells.hard
-    found: list[int] = np.flatnonzero(strong & inside[evidence.unit]).tolist()
+    found: list[int] = np.flatnonzero(evidence.cells.strong & inside[evidence.unit]).tolist()
     return found
 
 

@@ -67,6 +67,8 @@ def _wanted(
 ) -> list[int]:
     """Return the explanations that an incident may go on with, that of most of its cells first."""
     overlap = Counter(owner[cell] for cell in case.cells if cell in owner)
+    if not overlap:
+        return []
     held = set(case.held)
     able = [
         k

@@ -25,7 +25,7 @@ class Onsets:
 
     def date(self, cells: Cells, end: int) -> Cells:
         """Return the cells of a tick, those at page level with onsets not long before they rose to it."""
-        strong = np.flatnonzero(cells.page | cells.hard).tolist()
+        strong = np.flatnonzero(cells.strong).tolist()
         self._rose = {cells.keys[c]: self._rose.get(cells.keys[c], end) for c in strong}
         since = cells.since.copy()
         for c in strong:

@@ -165,7 +165,7 @@ class CorrelateStage:
 
 def _signature(cells: Cells) -> str:
     """Return what identifies the cells at page level, and since when they stand."""
-    strong = np.flatnonzero(cells.page | cells.hard)
+    strong = np.flatnonzero(cells.strong)
     times = cells.hard[strong].tobytes() + cells.since[strong].tobytes()
     keys = [cells.keys[c] for c in strong.tolist()]
     return blake2b(repr(keys).encode() + times, digest_size=16).hexdigest()

@@ -52,19 +52,11 @@ def optional(rng, leaves=8):
 
 
 @pytest.mark.parametrize("block", range(4))
-def test_the_search_equals_brute_force_on_trees_with_strays(block):
-    """No set of causes is worth more than the one found, on hierarchies with causes that cut across."""
+@pytest.mark.parametrize("case", [tree, optional])
+def test_the_search_equals_brute_force(case, block):
+    """No set of causes is worth more: where some cut across a hierarchy, and where each has options."""
     for seed in range(block * 60, block * 60 + 60):
-        cost, cover, weights = tree(np.random.default_rng(seed))
-        found = worth(best_set(cost, cover, weights), cost, cover, weights)
-        assert abs(found - brute_force(cost, cover, weights)) < 1e-9, seed
-
-
-@pytest.mark.parametrize("block", range(4))
-def test_the_search_equals_brute_force_where_causes_have_options(block):
-    """Each cause takes just the options that suit the set; what they share is paid once."""
-    for seed in range(block * 60, block * 60 + 60):
-        cost, cover, weights = optional(np.random.default_rng(seed))
+        cost, cover, weights = case(np.random.default_rng(seed))
         found = worth(best_set(cost, cover, weights), cost, cover, weights)
         assert abs(found - brute_force(cost, cover, weights)) < 1e-9, seed
 
