@@ -7,7 +7,19 @@ from dataclasses import dataclass
 HOUR_MS = 3_600_000
 DEFAULT_START = 1_795_500_000_000  # 2026-11-24 06:00 UTC
 
-ALL_FAULTS = (
+FAULTS = {
+    "gpu-fan": "one GPU is no longer cooled well: it and its memory heat up over minutes",
+    "node-cooling": "all 8 GPUs of one node heat up together",
+    "cdu-flow": "the coolant flow of one CDU falls: the return warms, all its racks heat",
+    "node-crash": "one node falls silent; its job fails and restarts on a spare",
+    "rack-power": "one rack loses power: its nodes fall silent, its jobs fail",
+    "gpu-lost": "one GPU falls off the bus (XID 79); its job fails and restarts elsewhere",
+    "leaf-switch": "a leaf switch fails slowly: symbol errors, retries, links going down",
+    "job-crash": "one job crashes: XID 45 on nearly all its nodes, in several racks",
+}
+"""Every kind of fault, and what it does; each is a scenario by itself."""
+
+EIGHT = (
     "gpu-fan",
     "node-cooling",
     "cdu-flow",
@@ -17,6 +29,7 @@ ALL_FAULTS = (
     "leaf-switch",
     "job-crash",
 )
+"""The kinds of fault in `all` and `shift`, whose recordings a further kind must not change."""
 
 
 class SpecError(ValueError):
@@ -47,30 +60,20 @@ class Scenario:
 
 
 def _scenarios() -> dict[str, Scenario]:
-    about = {
-        "gpu-fan": "one GPU is no longer cooled well: it and its memory heat up over minutes",
-        "node-cooling": "all 8 GPUs of one node heat up together",
-        "cdu-flow": "the coolant flow of one CDU falls: the return warms, all its racks heat",
-        "node-crash": "one node falls silent; its job fails and restarts on a spare",
-        "rack-power": "one rack loses power: its nodes fall silent, its jobs fail",
-        "gpu-lost": "one GPU falls off the bus (XID 79); its job fails and restarts elsewhere",
-        "leaf-switch": "a leaf switch fails slowly: symbol errors, retries, links going down",
-        "job-crash": "one job crashes: XID 45 on nearly all its nodes, in several racks",
-    }
     listed = [
         Scenario("clean", "healthy telemetry with job churn; nothing is wrong", hours=48.0),
-        Scenario("all", "two days with all eight kinds of fault, apart in place and time", ALL_FAULTS, 48.0),
+        Scenario("all", "two days with all eight kinds of fault, apart in place and time", EIGHT, 48.0),
         Scenario(
             "shift",
             "three hours of a large hall with all eight kinds of fault, several at once, apart in place",
-            ALL_FAULTS,
+            EIGHT,
             hours=3.0,
             healthy_hours=1.2,
             gap=(6.0, 10.0),
             duration=(15.0, 30.0),
             overlapping=True,
         ),
-        *(Scenario(kind, about[kind], (kind,)) for kind in ALL_FAULTS),
+        *(Scenario(kind, about, (kind,)) for kind, about in FAULTS.items()),
         Scenario(
             "two-racks",
             "two unrelated racks under one chiller lose power within a minute",

@@ -42,6 +42,8 @@ Unit = Literal[
 XidFamily = Literal["hardware", "application", "interconnect", "memory_errors"]
 
 FRAME_KINDS: tuple[FrameKind, ...] = get_args(FrameKind)
+PAGING_KINDS: frozenset[FrameKind] = frozenset({"gpu", "network", "facility", "job"})
+"""Frame kinds whose statistics may page; the others raise and clear, which explains and makes tickets."""
 FAMILIES: tuple[Family, ...] = get_args(Family)
 SILENCE = "silence"
 """The signal family that no metric has: no data though expected."""
@@ -77,7 +79,8 @@ class Metric(msgspec.Struct, frozen=True):
 
     What may page: nothing statistical where `pages` is false (it explains, and makes tickets); else a
     deviation from the expected of at least `matters`, in the metric's unit, and of at least the share
-    `matters_share` of what was expected. However sure a smaller one is, it harms nobody tonight.
+    `matters_share` of what was expected. However sure a smaller one is, it harms nobody tonight. A fall must
+    be at least `matters_down` where that is given: coolant that cools off with its load is no fault.
     """
 
     kind: FrameKind
@@ -94,6 +97,7 @@ class Metric(msgspec.Struct, frozen=True):
     pages: bool = True
     matters: float = 0.0
     matters_share: float = 0.0
+    matters_down: float | None = None
     aliases: tuple[Alias, ...] = ()
 
 
@@ -221,8 +225,8 @@ def _metric_problems(fields: dict[str, Any]) -> list[str]:
         problems.append(f"resolution: {resolution:g} is no step; write a number above 0")
     problems += [
         f"{name}: {fields[name]:g} is no size; write a number from 0 on"
-        for name in ("matters", "matters_share")
-        if fields.get(name, 0.0) < 0
+        for name in ("matters", "matters_share", "matters_down")
+        if (fields.get(name) or 0.0) < 0
     ]
     if fields.get("type") == "counter" and low is None:
         problems.append("low: a counter needs one (0)")

@@ -1,7 +1,7 @@
 """The kinds of fault, one class each, and when they strike.
 
 To add a kind: a class with `kind`, `strike` and, where it changes the physics, `press`; name it in `KINDS`
-and in `loadgen.spec`.
+here and in `FAULTS` of `loadgen/spec.py`, which makes it a scenario.
 """
 
 from __future__ import annotations

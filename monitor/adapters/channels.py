@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from monitor.adapters.pagefile import PageFile
 from monitor.adapters.pagerduty import PagerDuty
@@ -70,7 +70,12 @@ def _build(
         problems.append(f"{place}: {channel.url_from if given else 'url'} {problem}")
     if len(problems) > before:
         return None
-    return PagerDuty(key, settings, url) if channel.type == "pagerduty" else Webhook(url, key, settings)
+    match channel.type:
+        case "pagerduty":
+            return PagerDuty(key, settings, url)
+        case "webhook":
+            return Webhook(url, key, settings)
+    assert_never(channel.type)
 
 
 def _key_problem(channel: ChannelSettings, key: str) -> str:

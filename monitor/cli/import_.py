@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor.catalog import FRAME_KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitor.adapters.lines import LineFile
-
-KINDS = ("gpu", "network", "facility", "job", "model", "feature", "pipeline", "cost", "business")
 
 
 @click.group("import")
@@ -37,7 +37,7 @@ def _pair(
 
 @import_group.command("csv")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--kind", required=True, type=click.Choice(KINDS), help="Kind of the frames.")
+@click.option("--kind", required=True, type=click.Choice(FRAME_KINDS), help="Kind of the frames.")
 @click.option("--source", required=True, metavar="ID", help="The entity that was measured, as kind:name.")
 @click.option(
     "--time", required=True, metavar="COLUMN", help="Column of times, each the end of what its row covers."

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.correlate.explain import Explanation
+    from monitor.correlate.faults import FaultKind
     from monitor.correlate.words import Words
     from monitor.topology import Graph
 
@@ -157,7 +158,7 @@ def absorb(case: Case, explanation: Explanation) -> None:
     moved = case.entity not in ("", explanation.entity)
     case.cells = explanation.cells
     case.quiet_at = None
-    case.opened_at = min(case.opened_at, explanation.onset)
+    case.opened_at = min(case.opened_at, explanation.onset) if case.called else explanation.onset
     case.confidence = max(explanation.confidence, case.confidence if case.waning else 0.0)
     affected = set() if moved else set(case.affected)
     if not affected.issuperset(explanation.affected):
@@ -183,12 +184,20 @@ def describe(case: Case, explanation: Explanation, graph: Graph, words: Words, n
     case.class_ = fault.incident_class
     case.owner = graph.owner(graph.index[explanation.entity])
     case.runbook = f"docs/runbooks/{fault.runbook}.md" if fault.runbook else ""
-    case.first_query = fault.first_query.format(
-        entity=explanation.entity, start=case.opened_at, end=now, reason=explanation.reason
-    ).strip()
+    case.first_query = _first_query(fault, case, now)
     case.changes = tuple([change_text(change) for change in changes])
     case.explanation = words.explanation(explanation, changes)
     case.candidates = words.candidates(explanation)
+
+
+def _first_query(fault: FaultKind, case: Case, now: int) -> str:
+    """Return the SQL to begin with; `name` is the entity without its kind, which its members begin with."""
+    entity = case.entity.replace("\\", "\\\\").replace("'", "\\'")
+    name = entity.partition(":")[2]
+    filled = fault.first_query.format(
+        entity=entity, name=name, start=case.opened_at, end=now, reason=case.reason
+    )
+    return filled.strip()
 
 
 def grade(case: Case, explanation: Explanation, *, paging: bool) -> None:

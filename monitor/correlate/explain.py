@@ -34,17 +34,16 @@ class Explanation:
     """One cause of a tick with all that it explains.
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
-    is `confidence`. onset, began: when the first of it and the cause itself began, ms. cells: keys of the
-    cells, sorted; strong: those at page level. sure: one of these is a signature of the fault. within: keys
-    at page level that the cause could explain of what hangs on it. signals: those of the cells. affected: ids
-    of those who show it or are silent because of it, sorted. nats: worth of its evidence less its cost.
+    is `confidence`. onset: when the cause began, ms. cells: keys of the cells, sorted; strong: those at page
+    level. sure: one of these is a signature of the fault. within: keys at page level that the cause could
+    explain of what hangs on it. signals: those of the cells. affected: ids of those who show it or are
+    silent because of it, sorted. nats: worth of its evidence less its cost.
     """
 
     entity: str
     index: int
     fault: FaultKind
     onset: int
-    began: int
     confidence: float
     candidates: tuple[tuple[str, int, float], ...]
     cells: tuple[CellKey, ...]
@@ -176,8 +175,7 @@ def _explanation(
         entity=ids[entity],
         index=entity,
         fault=book.faults[int(found.fault[number])],
-        onset=int(min(evidence.cells.since[cells].min(initial=found.onset[number]), found.onset[number])),
-        began=int(found.onset[number]),
+        onset=int(found.onset[number]),
         confidence=next((share for i, _, share in shares if i == entity), 0.0),
         candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
         cells=tuple(keys),

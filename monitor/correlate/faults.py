@@ -267,7 +267,7 @@ def _fault_problems(
         except ValueError as error:
             problems.append(f"{name}: {error}")
     try:
-        (fault.summary + fault.first_query).format(entity="", start=0, end=0, reason="")
+        (fault.summary + fault.first_query).format(entity="", name="", start=0, end=0, reason="")
     except (KeyError, IndexError, ValueError) as error:
         problems.append(f"summary, first_query: cannot be filled in: {error}")
     return problems

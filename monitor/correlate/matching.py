@@ -89,7 +89,7 @@ def keeps_cause(case: Case, explanation: Explanation, now: int) -> bool:
     """
     if case.waning or case.paged_at is None:
         return case.waning
-    return now - case.paged_at > SETTLED_MS or explanation.began > case.paged_at + SLACK_MS
+    return now - case.paged_at > SETTLED_MS or explanation.onset > case.paged_at + SLACK_MS
 
 
 def mostly(explanation: Explanation, cells: set[CellKey]) -> bool:

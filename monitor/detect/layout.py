@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.catalog import Metric
+from monitor.catalog import PAGING_KINDS, Metric
 from monitor.detect.loads import find_loads, workloads
 from monitor.kernels.coding import coded, number
 from monitor.types import kind_of
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 RARE_COUNTS = frozenset({"fabric", "congestion", "memory_errors", "interconnect", "failures"})
-PAGING = frozenset({"gpu", "network", "facility", "job"})
-"""Frame kinds whose statistics may page; the others raise and clear, which explains and makes tickets."""
-
 RESOLUTION_FLOOR = 0.29  # the standard deviation of rounding is 1 / sqrt(12) steps
 
 
@@ -90,19 +87,30 @@ class Layout:
     @cached_property
     def may_page(self) -> Bools:
         """Series whose statistics may page."""
-        return self.by_metric(lambda m: m.pages and m.kind in PAGING)
+        return self.by_metric(lambda m: m.pages and m.kind in PAGING_KINDS)
 
-    def matters(self, expected: Floats) -> Floats:
-        """Return the least deviation from the expected that matters, in the unit of each series."""
-        least, share = self._least
+    def matters(self, expected: Floats, falls: Bools | None = None) -> Floats:
+        """Return the least deviation from the expected that matters, in the unit of each series.
+
+        falls: series that are below the expected, (S,).
+        """
+        least, share, fall = self._least
+        if falls is not None:
+            least = np.where(falls & np.isfinite(fall), fall, least)
         matters: Floats = np.maximum(least, share * np.abs(expected))
         return matters
 
     @cached_property
     def _least(self) -> Floats:
-        """What matters of each series in its unit, and as a share, (2, S)."""
-        of_metric = np.array([[m.matters, m.matters_share] for m in self.metric_of], np.float64)
-        least: Floats = of_metric.reshape(-1, 2)[self.metric].T
+        """What matters of each series in its unit, as a share, and of a fall (NaN: as of a rise), (3, S)."""
+        of_metric = np.array(
+            [
+                [m.matters, m.matters_share, np.nan if m.matters_down is None else m.matters_down]
+                for m in self.metric_of
+            ],
+            np.float64,
+        )
+        least: Floats = of_metric.reshape(-1, 3)[self.metric].T
         return least
 
     @cached_property

@@ -1,7 +1,8 @@
-"""Every detector that the stage runs, as a value: what it computes, how it begins, how it steps.
+"""Every detector, as a value: what it computes, how it begins, how it steps.
 
-A new detector is a module in this room and an entry here; tests/detect/test_contract.py then runs on it. All
-are driven alike, by columns of readings; the stage calls the same kernels with what it knows besides.
+tests/detect/test_contract.py runs on all of them, driven alike by columns of readings. The stage calls the
+same kernels with what it knows besides (`DetectStage.step`, in their order); a detector that it names and
+that is not here fails that suite. docs/architecture.md says what a new one needs.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class DetectStage:
         self._judged_at[layout.counts[counted]] = panel.end
         lately = JUDGED_MS + 2 * self._held.rhythm
         chart = self._chart(panel, common, seen, layout)
-        effect = chart.effect(layout.matters(chart.expected), rough + slope)
+        effect = chart.effect(layout.matters(chart.expected, chart.x < chart.expected), rough + slope)
         signals = self._signals(chart, effect, table, layout)
         signals += self._medians.step(panel, medians[1], self._group_rhythm(layout), self._standing)
         standing, raised, cleared = self._standing.replace(signals)
@@ -230,12 +230,12 @@ class DetectStage:
             key = table.keys[row]
             metric = layout.metric_of[table.metric[row]]
             detector = "past" if layout.lone[row] else "peers"
-            return Name(Key(key.entity, key.metric, detector), metric.family, _REASONS[detector].__getitem__)
+            return Name(Key(key.entity, key.metric, detector), metric.family, REASONS[detector].__getitem__)
 
         def counter(row: int) -> Name:
             key = table.keys[row]
             metric = layout.metric_of[table.metric[row]]
-            return Name(Key(key.entity, key.metric, "counts"), metric.family, _REASONS["counts"].__getitem__)
+            return Name(Key(key.entity, key.metric, "counts"), metric.family, REASONS["counts"].__getitem__)
 
         budget, rhythm = self._settings.page_budget_per_30d, self._held.rhythm
         effect = effect.copy()
@@ -266,7 +266,7 @@ class DetectStage:
 
 
 _PARTS = ("held", "drivers", "peers", "facts", "counts", "watch", "medians", "standing")
-_REASONS: dict[str, tuple[str, str]] = {
+REASONS: dict[str, tuple[str, str]] = {  # of each detector, downwards and upwards
     "peers": (SignalReason.BELOW_PEERS, SignalReason.ABOVE_PEERS),
     "past": (SignalReason.BELOW_PAST, SignalReason.ABOVE_PAST),
     "counts": (SignalReason.COUNT_UP, SignalReason.COUNT_UP),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CERTAIN = 50.0
 """Nats of a fact that needs no statistics."""
 
-PAGING_KINDS = frozenset({"gpu", "network"})
+LOST_KINDS = frozenset({"gpu", "network"})
 """Frame kinds whose silence is a lost node, GPU, switch or port. A sensor, a model or a bill that stays away
 takes no capacity."""
 
@@ -102,7 +102,7 @@ class Standing:
 
 
 def _silent(silence: Silence, end: int) -> Signal:
-    page = silence.kind in PAGING_KINDS
+    page = silence.kind in LOST_KINDS
     metric = "silence" if page else f"silence:{silence.kind}"
     family = FAMILY_OF_SILENCE.get(silence.kind, "silence")
     return _fact(silence.entity, metric, "absence", (family, "no_data"), (silence.since, end), page=page)

@@ -106,11 +106,11 @@ def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
     assert world.causes() == ["cdu:c00"]
 
 
-def some(entity, *cells, waning=False, paged_at=None, began=0):
+def some(entity, *cells, waning=False, paged_at=None, onset=0):
     """Return what matching looks at of an incident or an explanation."""
     return SimpleNamespace(
         entity=entity, reason="r", cause=(entity, "r"), cells=cells, held=cells,
-        waning=waning, paged_at=paged_at, called=paged_at is not None, began=began,
+        waning=waning, paged_at=paged_at, called=paged_at is not None, onset=onset,
     )  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def some(entity, *cells, waning=False, paged_at=None, began=0):
         ([some("a", 1, waning=True)], [some("b", 1, 2)], {0: 0}, {}),  # what is left of it, mostly
         ([some("a", 1, waning=True)], [some("b", 1, 2, 3)], {}, {}),  # ... and what is mostly new is not it
         ([some("a", 1, waning=True)], [some("a", 1, 2, 3)], {0: 0}, {}),  # but its own cause that grows again
-        ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, began=HOUR)], {}, {}),  # it paged before b began
-        ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, began=MINUTE)], {0: 0}, {}),
+        ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, onset=HOUR)], {}, {}),  # it paged before b began
+        ([some("a", 1, paged_at=0)], [some("b", 1, 2, 3, onset=MINUTE)], {0: 0}, {}),
         ([some("a", 1), some("b", 2, paged_at=0)], [some("b", 1, 2)], {1: 0}, {0: 1}),  # who called goes on
         ([some("a", 1, paged_at=0), some("b", 2)], [some("b", 1, 2)], {0: 0}, {1: 0}),
     ],

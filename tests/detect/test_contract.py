@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.detect.registry import DETECTORS, RHYTHM_MS, Detector
+from monitor.detect.stage import REASONS
 
 if TYPE_CHECKING:
     from monitor.detect.registry import Running
@@ -40,6 +41,11 @@ def test_names_are_distinct_and_formulas_written() -> None:
     """A detector is known by its name and says what it computes."""
     assert len({d.name for d in DETECTORS}) == len(DETECTORS)
     assert all(len(d.formula) > 10 for d in DETECTORS)
+
+
+def test_what_the_stage_names_is_registered() -> None:
+    """No detector speaks that this suite does not run on."""
+    assert set(REASONS) <= {d.name for d in DETECTORS}
 
 
 @every

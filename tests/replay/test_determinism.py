@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KINDS = ("stamped", "unstamped")
+KILLS = 20
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def test_garbage(recording: Recorded, hard_frames: list[hard.Frame], tmp_path: P
 
 
 def test_killed_and_resumed(recording: Recorded, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """SIGKILL at random moments, ten times a kind of recording, resumed under another number of partitions."""
+    """SIGKILL at random moments, twenty times a kind of recording, each life with its own number of partitions."""
     frames = _write(tmp_path / "frames.ndjson", recording.lines)
     rng = random.Random(request.node.name)
     files = {name: tmp_path / f"{name}.ndjson" for name in ("incidents", "anomalies", "dead")}
@@ -192,15 +193,15 @@ def test_killed_and_resumed(recording: Recorded, tmp_path: Path, request: pytest
             command += [f"--{name}", str(path)]
         command += ["--state", str(tmp_path / "state"), "--partitions", str(rng.choice([1, 2, 4, 8]))]
         process = subprocess.Popen([*command, "--batch-frames", "200"], stdout=subprocess.DEVNULL)
-        if kills < 10:
-            time.sleep(rng.uniform(0.5, 1.5))
+        if kills < KILLS:
+            time.sleep(rng.uniform(0.3, 1.5))
             process.send_signal(signal.SIGKILL)
         code = process.wait()
         if code == 0:
             break
         assert code == -signal.SIGKILL
         kills += 1
-    assert kills >= 5
+    assert kills == KILLS
     got = Replayed(**{name: path.read_bytes() for name, path in files.items()}, report=None)
     same(got, recording.expected)
     assert got.dead == recording.expected.dead
