@@ -19,8 +19,9 @@ starts.
 
 Slopes differ from part to part, and a level holds only for the load at which it was learnt (its mean over the
 2.5 hours after the slope settled). Away from that the part is wrong by up to a tenth of b |F_tau u - usual|,
-by a third for a series without peers that would share the error. That stands and is no noise: it may be seen,
-and pages nobody. While its slope is not known such a series is judged only within a twentieth of its load.
+or by the share that the fit left unexplained; by a third at most, and for a series without peers that would
+share the error. That stands and is no noise: it may be seen, and pages nobody. While its slope is not known
+such a series is judged only within a twentieth of its load.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Drivers:
         self._rows: Ints = np.empty(0, np.int64)
         self._sums = np.zeros((SUMS, 0))
         self._learnt = np.zeros(0)
+        self._at = np.full(0, -1)
         self._b = np.zeros(0)
         self._lag = np.full(0, -1)
         self._final = np.zeros(0, bool)
@@ -124,7 +126,7 @@ class Drivers:
             part.resize(carried, len(rows))
         self._rows = rows
         kept = fits_moved >= 0
-        for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
+        for name, fill in (("_learnt", 0.0), ("_at", -1), ("_b", 0.0), ("_lag", -1), ("_final", False)):
             old = getattr(self, name)
             fresh = np.full(fits, fill, old.dtype)
             fresh[fits_moved[kept]] = old[kept]
@@ -160,7 +162,8 @@ class Drivers:
         rough = DOUBT * np.abs(self._b[fit]) * swing
         steady = np.abs(f[0] - f[-1]) <= MOVING * np.abs(f[-1])
         away = np.abs(lagged - self._usual_load(u, dt, fit, settled))
-        slope = np.where(slow, LONE_SLOPE_DOUBT, SLOPE_DOUBT) * np.abs(self._b[fit]) * away
+        share = np.clip(1 - self._explained(), SLOPE_DOUBT, LONE_SLOPE_DOUBT)
+        slope = np.where(slow, LONE_SLOPE_DOUBT, share[fit]) * np.abs(self._b[fit]) * away
         steady &= self._final[fit] | (away <= MOVING * np.abs(lagged))
         value = np.where((lag >= 0) & known & (steady | ~slow), self._b[fit] * lagged, np.nan)
         return Part(value, np.nan_to_num(rough), np.nan_to_num(slope), settled)
@@ -193,7 +196,8 @@ class Drivers:
         self._sums += np.stack(sums)
         most = np.zeros(fits)
         np.maximum.at(most, fit[rows], np.minimum(gap[rows], SLOW_MS))
-        self._learnt += most
+        self._learnt += np.where(self._at >= 0, np.minimum(self._end - self._at, most), most)
+        self._at[most > 0] = self._end
         return self._settle()
 
     def _sample(self, fit: Ints) -> Ints:
@@ -230,17 +234,23 @@ class Drivers:
         if not due.any():
             return due
         sxx, sxf, sff = self._sums[0], self._sums[1 : J + 1], self._sums[J + 1 : 2 * J + 1]
-        mean_xx, mean_xu, mean_uu = self._sums[2 * J + 1 :]
+        _, mean_xu, mean_uu = self._sums[2 * J + 1 :]
         with np.errstate(divide="ignore", invalid="ignore"):
             best = np.nan_to_num(sxf**2 / (sxx * sff)).argmax(axis=0)
-            explained = np.nan_to_num(mean_xu**2 / (mean_xx * mean_uu))
             slope = np.nan_to_num(mean_xu / mean_uu)
-        good: Bools = due & (explained >= EXPLAINED)
+        good: Bools = due & (self._explained() >= EXPLAINED)
         changed: Bools = good | (due & (self._lag < 0))
         self._lag[changed] = best[changed]
         self._b[good] = slope[good]
         self._final |= good
         return changed
+
+    def _explained(self) -> Floats:
+        """Return the share of the variance of each fit's means that its driver explains, (fits,)."""
+        mean_xx, mean_xu, mean_uu = self._sums[2 * J + 1 :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            explained: Floats = np.nan_to_num(mean_xu**2 / (mean_xx * mean_uu))
+        return explained
 
     def to_state(self) -> dict[str, Any]:
         """Return a copy of the state."""
@@ -249,6 +259,7 @@ class Drivers:
             "rows": self._rows.copy(),
             "sums": self._sums.copy(),
             "learnt": self._learnt.copy(),
+            "at": self._at.copy(),
             "b": self._b.copy(),
             "lag": self._lag.copy(),
             "final": self._final.copy(),
@@ -262,7 +273,7 @@ class Drivers:
         self._rows = np.array(state["rows"], np.int64)
         self._sums = np.array(state["sums"], np.float64).reshape(SUMS, -1)
         self._learnt, self._b = (np.array(state[k], np.float64) for k in ("learnt", "b"))
-        self._lag = np.array(state["lag"], np.int64)
+        self._lag, self._at = (np.array(state[k], np.int64) for k in ("lag", "at"))
         self._final = np.array(state["final"], bool)
         self._end = int(state["end"])
 

@@ -67,3 +67,18 @@ def test_a_series_whose_load_never_moved_is_not_judged_where_it_does():
     ]
     assert np.isnan(values[0])
     assert all(np.isnan(value) or value == pytest.approx(5.0, abs=1.0) for value in values)
+
+
+def test_an_hour_is_an_hour_though_members_report_one_by_one():
+    """Six series that report once a minute, each in another tick, settle their slope after 60 minutes, not 10."""
+    drivers = Drivers()
+    drivers.resize(np.arange(6), np.empty(0, np.int64), np.empty(0, np.int64), 1)
+    one, load, rng = np.zeros(6, np.int64), np.full(6, 100.0), np.random.default_rng(2)
+    for tick in range(600):
+        heard = np.arange(6) == tick % 6
+        load = np.where(heard, rng.choice([100.0, 500.0], 6), load)
+        x, gap = np.where(heard, SLOPE * load, np.nan), np.where(heard, 60_000, 0)
+        settled = drivers.step(tick * 10_000, x, gap, load, one, np.zeros(6, bool)).settled
+        if settled.any():
+            break
+    assert 59 <= tick / 6 <= 61
