@@ -114,6 +114,12 @@ class Layout:
         return least
 
     @cached_property
+    def low(self) -> Floats:
+        """The least that each series can read."""
+        low = np.array([-np.inf if m.low is None else m.low for m in self.metric_of], np.float64)
+        return low[self.metric]
+
+    @cached_property
     def floor(self) -> Floats:
         """The least spread that readings in steps can have."""
         steps = np.array([m.resolution or 0.0 for m in self.metric_of], np.float64)

@@ -200,6 +200,7 @@ class DetectStage:
             raise_level=self._settings.raise_nats + np.where(lone, 0.0, np.log(K)),
             clear_level=self._settings.clear_nats,
             doubt=doubt[rows],
+            room=held[rows] - layout.low[rows],
         )
 
     def _count(self, panel: Panel, gap: Ints, points: Points, layout: Layout) -> Bools:
@@ -221,7 +222,7 @@ class DetectStage:
         return rhythm
 
     def _chart(self, panel: Panel, common: Floats, seen: Watched, layout: Layout) -> Chart:
-        expected = common + _whole(seen.offset, layout.charted, len(common))
+        expected = np.maximum(common + _whole(seen.offset, layout.charted, len(common)), layout.low)
         sigma = _whole(seen.sigma, layout.charted, len(common))
         return Chart(panel.x, expected, sigma, self._settings.chart_sigmas)
 

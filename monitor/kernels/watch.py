@@ -26,7 +26,8 @@ class Rows:
 
     pool: whose null a row shares. lone: judged by its own recent past, since it has no peers. bad: the
     directions that harm. floor: the least spread. raise_level, clear_level: nats. doubt: what a row's
-    expectation may be wrong by just now, in its unit (none, if not given).
+    expectation may be wrong by just now, in its unit (none, if not given). room: how far a reading is above
+    the least that it can be, and so above anything that can be expected.
     """
 
     pool: Ints
@@ -36,6 +37,7 @@ class Rows:
     raise_level: Floats
     clear_level: float
     doubt: Floats | float = 0.0
+    room: Floats | float = np.inf
 
     def __len__(self) -> int:
         return len(self.pool)
@@ -111,7 +113,7 @@ class Watch:
         own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
         known = (level.points > self.learning.points // 3) & (level.sigma > 0)
         spread = np.hypot(level.sigma, rows.doubt)
-        z = np.where(known, level.d / np.where(known, spread, 1.0), np.nan)
+        z = np.where(known, np.minimum(level.d, rows.room) / np.where(known, spread, 1.0), np.nan)
         support = np.where(rows.lone, np.inf, level.points)
         scored = self._evidence.step(z, rows.pool, support, train & peers_ready)
         against_peers = peers_ready & ~own & ~rows.lone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -146,3 +148,14 @@ def test_a_lone_row_follows_its_recent_past_and_finds_a_step() -> None:
         if i == 1_399:
             assert len(raised) <= 1
     assert watch.latch.columns["direction"][4] == -1
+
+
+@pytest.mark.parametrize(("room", "raised"), [(0.0, False), (np.inf, True)])
+def test_a_reading_near_the_least_it_can_be_is_above_nothing(room: float, raised: bool) -> None:
+    """A count of 20 where -8,600 would be expected is a wrong expectation and no excess."""
+    x = np.random.default_rng(5).normal(size=(600, 200))
+    x[500:, 7] += 12.0
+    watch, rows = watch_of(200), replace(rows_of(200), room=np.full(200, room))
+    for i, r in enumerate(x):
+        watch.step(rows, points(i, r))
+    assert bool(watch.latch.on[7]) == raised
