@@ -230,10 +230,18 @@ class Site:
             self._strangers |= strangers
             self._place(end)
         observed = Observation(
-            end, signals, self._places.judged(measured.judged), self._places.reporting,
-            changes, tuple(commands),
-        )  # fmt: skip
+            end, signals, self._places.judged(measured.judged), self._reporting(), changes, tuple(commands)
+        )
         return self._correlate.step(observed, self._wide)
+
+    def _reporting(self) -> Bools:
+        """Return who is heard, or missed: not those whose silence says no more."""
+        reporting = self._places.reporting
+        over = self._absence.silent - {signal.entity for signal in self._standing.signals}
+        if over:
+            reporting = reporting.copy()
+            reporting[[self._wide.index[name] for name in over if name in self._wide.index]] = False
+        return reporting
 
     def standing(self) -> SiteStanding:
         """Return who is there, by what each series is judged, and whether anybody is heard."""

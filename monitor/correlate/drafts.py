@@ -24,6 +24,7 @@ from monitor.correlate.scoring import (
     families_of,
     in_time,
     mean_evidence,
+    running,
     scarce_evidence,
     window,
 )
@@ -156,13 +157,14 @@ class Draft:
         ids = [relations.graph.ids[i] for i in entity.tolist()]
         change, possible = self._prior.changes.nats(fault, ids, first, onset)
         favour: Floats = np.where(self._among(self._stands)[self.rows], _STANDING_NATS, 0.0)
-        base = fault.log_prior + change + favour - _SIZE_NATS * np.log1p(relations.size[entity])
+        heard, ran = running(fault, self._evidence, entity, first)
+        base = fault.log_prior + change + heard + favour - _SIZE_NATS * np.log1p(relations.size[entity])
         spans = self._spans(first, onset, last)
         core, options = self._signatures(spans, onset)
         options += self._side_effects(spans, [claim.cells for claim in (*core, *options)])
         options += self._blocks(spans)
         cost = base + sum((claim.nats for claim in core), np.zeros(len(base))) * ~self._faded
-        kept = possible | self._faded
+        kept = (possible & ran) | self._faded
         covered, unit = self._cover(core, kept)
         core_rows = Rows(cost[kept], covered, unit)
         return Part(entity[kept], onset[kept], favour[kept], core_rows, *self._optional(options, kept))

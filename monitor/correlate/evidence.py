@@ -31,6 +31,7 @@ UNEXPLAINED_NATS = 25.0
 
 MEAN_Q = (0.3 + 0.6 + 0.95) / 3
 RATE_FLOOR = 1e-4
+PROGRESS = "progress"
 
 BLOCK_FAMILIES = frozenset(
     {
@@ -55,8 +56,8 @@ class Evidence:
 
     live: not derived, (C,). follows: the cell that a derived one repeats, -1 for none, (C,). page: (C,).
     unit: (C,), -1 for derived cells. unit_*: (U,); `block` is the workload whose block it is, -1 for a single
-    cell; `weight` in nats, and `must` what of it is for standing at page level. hidden: inside something
-    silent or itself so, (n,). groups: the means that no member accounts for.
+    cell; `weight` in nats, and `must` what of it is for standing at page level. hidden: in a silent
+    source or itself silent, (n,). groups: the means that no member accounts for.
     """
 
     cells: Cells
@@ -96,6 +97,14 @@ class Evidence:
         size[self.live] = np.where(self.block >= 0, self.unit_size, 1)[self.unit[self.live]]
         counts: Floats = (1.0 + np.log(size)) / size
         return counts
+
+    @cached_property
+    def ended(self) -> Ints:
+        """Since when no progress of a job is heard any more, ms; the end of time where it is, (n,)."""
+        ended = np.full(self.relations.n, np.iinfo(np.int64).max)
+        over = (self.cells.family == self.families.index(PROGRESS)) & (self.cells.sign == 0)
+        ended[self.cells.entity[over]] = self.cells.since[over]
+        return ended
 
     def quiet(self, family: int) -> Floats:
         """Return 1 where an entity is judged in a family and shows nothing, else 0, shape (n,)."""
@@ -150,26 +159,18 @@ def weigh(
 
 
 def _hide(cells: Cells, relations: Relations, silence: int, live: Bools, follows: Ints) -> Bools:
-    """Find what is silent or inside something silent; mark silences inside silences as derived."""
-    hidden = np.zeros(relations.n, bool)
+    """Find what is silent or in a silent source; mark silences in silent sources as derived.
+
+    What has a voice of its own is silent on its own account, whatever is silent around it.
+    """
     silent = np.flatnonzero(cells.family == silence)
-    if not silent.size:
-        return hidden
     cell_of = np.full(relations.n, -1, np.int64)
     cell_of[cells.entity[silent]] = silent
-    parent = relations.graph.parent
-    inside = parent >= 0
-    top = cell_of.copy()
-    for _ in range(16):
-        above = np.where(inside, top[parent], -1)
-        better = (above >= 0) & (above != top)
-        if not better.any():
-            break
-        top[better] = above[better]
-    hidden = top >= 0
-    derived = silent[top[cells.entity[silent]] != silent]
+    of_source = np.where(relations.source >= 0, cell_of[relations.source], -1)
+    derived = silent[of_source[cells.entity[silent]] >= 0]
     live[derived] = False
-    follows[derived] = top[cells.entity[derived]]
+    follows[derived] = of_source[cells.entity[derived]]
+    hidden: Bools = (cell_of >= 0) | (of_source >= 0)
     return hidden
 
 

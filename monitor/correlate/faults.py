@@ -23,6 +23,7 @@ Relation = Literal[
     "beneath",
     "members",
     "ports",
+    "leaves",
     "victims",
     "workload",
     "workload_members",
@@ -35,6 +36,7 @@ self, children, descendants   the entity and its containment
 beneath    everything inside it or depending on it, at any depth: racks on a CDU, their nodes and GPUs
 members    what a job or service runs on: its nodes, their GPUs and ports; its ranks
 ports      the ports through which its nodes talk
+leaves     the switches that serve it: those of whose nodes more than half are beneath it
 victims    who suffers when it fails: jobs, services, models, portfolios that depend on anything beneath
 workload   the members of those jobs, where they move together
 workload_members   the same members one by one

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from monitor.topology import KINDS, canonical_kind
+from monitor.topology import KINDS, canonical_kind, container_of
 
 if TYPE_CHECKING:
     from monitor.topology import Graph
@@ -102,6 +102,10 @@ class Relations:
         if relation == "ports":
             nodes = _ones(start + self.matrix("beneath", causes, ("node",)) + start @ self.members)
             return _ones(nodes @ self._node_ports)
+        if relation == "leaves":
+            served = sparse.csr_array(self.matrix("beneath", causes, ("node",)) @ self._node_leaves)
+            total = self._node_leaves.sum(axis=0)
+            return _ones(_filtered(served, 2 * served.data > total[served.indices]))
         raise ValueError(f"`{relation}` is no relation between entities")
 
     @cached_property
@@ -109,6 +113,12 @@ class Relations:
         """A number for the kind of each entity, shape (n,)."""
         names = {kind: code for code, kind in enumerate(sorted(KINDS))}
         return np.array([names[canonical_kind(kind)] for kind in self.graph.kinds], np.int64)
+
+    @cached_property
+    def source(self) -> Ints:
+        """Who speaks for each, as a node does for its GPUs; -1 where it speaks itself, shape (n,)."""
+        index = self.graph.index
+        return np.array([index.get(container_of(name) or "", -1) for name in self.graph.ids], np.int64)
 
     @cached_property
     def members(self) -> sparse.csr_array:
@@ -194,6 +204,12 @@ class Relations:
         nameless = np.diff(own.indptr) == 0
         leaf = _keep_columns(_keep_rows(depends, nameless), self.mask(("switch",)))
         return _ones(own + _keep_columns(leaf @ self._children, self.mask(("port",))))
+
+    @cached_property
+    def _node_leaves(self) -> sparse.csr_array:
+        """Switches of each node: those it depends on, and those of its ports."""
+        leaves = _keep_rows(self._depends, self.mask(("node",))) + self._node_ports @ self._parents
+        return _ones(_keep_columns(_ones(leaves), self.mask(("switch",))))
 
     def _select(self, rows: Ints) -> sparse.csr_array:
         return _entries(np.arange(len(rows)), rows, self.n, len(rows))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import xlogy
 
-from monitor.correlate.evidence import CLIP, RATE_FLOOR
+from monitor.correlate.evidence import CLIP, PROGRESS, RATE_FLOOR
 from monitor.correlate.faults import ANY
 from monitor.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from monitor.correlate.faults import Term
+    from monitor.correlate.evidence import Evidence
+    from monitor.correlate.faults import FaultKind, Term
     from monitor.correlate.footprints import Hits
     from monitor.types import Bools, Floats, Ints
 
@@ -68,6 +69,17 @@ def _logarithms(chances: tuple[float, ...], f: float) -> tuple[Floats, Floats]:
     """Return ln(q / f) and ln((1 - q) / (1 - f)), clipped."""
     q = np.array(chances)
     return np.clip(np.log(q / f), *CLIP), np.clip(np.log((1 - q) / (1 - f)), *CLIP)
+
+
+def running(fault: FaultKind, evidence: Evidence, entity: Ints, first: Ints) -> tuple[Floats, Bools]:
+    """Return what it says for jobs to be heard, in nats, and which of them still ran when it began, (R,).
+
+    A job that ended before has no fault any more but that it ended; of one that never reports nobody knows.
+    """
+    if fault.cause != ("job",) or not fault.core_families.isdisjoint((PROGRESS, ANY)):
+        return np.zeros(len(entity)), np.ones(len(entity), bool)
+    heard = evidence.observation.reporting[entity]
+    return np.where(heard, 0.0, CLIP[0]), evidence.ended[entity] >= first - SLACK_MS
 
 
 class Codes:

@@ -59,6 +59,11 @@ class Absence:
         """Since when nobody is heard, 0 where somebody is."""
         return self._blind_since
 
+    @property
+    def silent(self) -> set[str]:
+        """Who is silent."""
+        return {entity for _, entity in self._silent}
+
     def step(
         self, end: int, parts: Sequence[TickPart], *, judge: bool
     ) -> tuple[list[Silence], list[Blindness]]:

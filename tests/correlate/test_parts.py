@@ -87,6 +87,8 @@ def related(relation, entity, *kinds):
         ("members", "rack:r000", (), []),
         ("ports", "rack:r001", (), [f"port:leaf01/{p}" for p in range(4)]),
         ("ports", "job:a", (), ["port:leaf00/0", "port:leaf00/1", "port:leaf01/0"]),
+        ("leaves", "rack:r001", (), ["switch:leaf01"]),
+        ("leaves", "node:n0001", (), []),
         ("victims", "gpu:n0000/0", ("job", "rank"), ["job:a", "rank:a/0"]),
         ("victims", "gpu:n0000/1", ("job",), ["job:a"]),
         (
@@ -168,6 +170,14 @@ def test_a_silence_inside_a_silence_is_the_same_observation():
     evidence, _ = weighed(silent(["node:n0002", "gpu:n0002/0", "gpu:n0002/1", "gpu:n0003/0"], 0))
     live = [evidence.cells.keys[k].entity for k in np.flatnonzero(evidence.live)]
     assert live == ["gpu:n0003/0", "node:n0002"]
+
+
+def test_a_silent_meter_hides_nobody():
+    """A rack's meter is one voice and its nodes are others: each is silent on its own account."""
+    evidence, graph = weighed(silent(["rack:r000", "node:n0002"], 0))
+    assert evidence.live.all()
+    quiet = evidence.quiet(BOOK.families.index("silence"))
+    assert [quiet[graph.index[name]] for name in ("node:n0001", "node:n0002", "gpu:n0002/0")] == [1, 0, 0]
 
 
 def test_the_members_of_a_job_that_move_together_are_one_observation():

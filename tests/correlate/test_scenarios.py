@@ -173,6 +173,16 @@ def test_a_rack_that_is_dark_is_neither_its_switch_nor_the_pdu_that_feeds_it_alo
     one(world, "rack:r000", "rack_power_lost")
 
 
+def test_a_rack_that_takes_its_meter_and_its_leaf_along_is_the_rack():
+    """Nodes, meter and leaf fall silent at once, and the PDU that feeds only this rack gives nothing."""
+    world = World()
+    gone = silent([f"node:n{n:04d}" for n in range(4)], 0) + silent(["switch:leaf00"], 0)
+    gone += silent(["rack:r000"], 0, page=False, hard=False)
+    dark = hot(["pdu:p000"], "facility_power", 0, "down", reason="power_lost", page=False)
+    world.step(gone + dark, ticks=15)
+    one(world, "rack:r000", "rack_power_lost")
+
+
 def test_nodes_that_fall_silent_one_by_one_are_one_page_on_the_rack():
     """Silences that arrive over several ticks keep one id and call once."""
     world = World()
@@ -249,6 +259,36 @@ def test_a_job_whose_processes_die_together_is_the_job():
     incident = one(world, "job:a", "job_crashed")
     assert incident.affected.by_kind == {"job": 1, "node": 7, "gpu": 56}
     assert incident.owner == "training"
+
+
+def test_of_two_jobs_on_the_same_nodes_the_one_that_runs_has_crashed():
+    """What ended before has no fault, were it minutes ago or for so long that its silence says no more."""
+    world = World(hall(jobs=[("a", range(4)), ("b", range(4)), ("c", range(4))]))
+    observation = world.observation
+
+    def without_a(*told):
+        seen = observation(*told)
+        seen.reporting[world.graph.index["job:a"]] = False
+        return seen
+
+    world.observation = without_a
+    ended = [signal("job:b", "progress", 0, page=False, detector="absence", reason="no_data")]
+    world.step(ended)
+    world.tick = 100
+    xids = hot(gpus_of(*range(4)), "application", 100, "none", reason="xid_45", page=False)
+    world.step(ended + xids + hot(gpus_of(*range(4)), "activity", 100, "down"), ticks=5)
+    one(world, "job:c", "job_crashed")
+
+
+def test_a_node_that_was_changed_has_a_quarter_of_an_hour_to_come_back():
+    """An upgrade restarts its node; one that stays away is lost."""
+    world = World()
+    change = Change(T0, "node:n0003", "infrastructure", "550.90", "driver 550.54 to 550.90")
+    world.step(changes=[change])
+    world.step(silent(["node:n0003"], 1), ticks=90)
+    assert world.paged() == []
+    world.step(silent(["node:n0003"], 1), ticks=20)
+    one(world, "node:n0003", "node_lost")
 
 
 def test_a_program_that_fails_on_one_gpu_pages_nobody():
