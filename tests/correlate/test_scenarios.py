@@ -366,6 +366,29 @@ def test_a_slow_job_waits_for_what_slows_it():
     one(world, "rack:r000", "rack_power_lost")
 
 
+def test_a_slow_gpu_that_a_late_benchmark_finds_is_why_the_job_was_slow():
+    """The job called first; when the benchmark is done the page has the GPU for its cause, and calls nobody again."""
+    world = World(hall(jobs=JOBS))
+    slow = hot(["job:a"], "progress", 60)
+    world.tick = 61
+    world.step(slow, ticks=50)
+    one(world, "job:a", "job_slow_or_hung")
+    found = signal("gpu:n0002/3", "benchmark", 30, direction="down", hard=True)
+    world.tick = 200
+    world.step([*slow, found], ticks=3)
+    incident = one(world, "gpu:n0002/3", "gpu_slow")
+    assert (incident.id, incident.pages) == (world.lines[0].id, 1)
+
+
+def test_a_rack_whose_gpus_all_slow_down_is_held_below_its_power():
+    """Low clocks and little power on all GPUs of a rack are the rack's, though no GPU says why."""
+    world = World(hall(jobs=JOBS))
+    gpus = gpus_of(*range(4, 8))
+    capped = hot(gpus, "clock", 0, "down") + hot(gpus, "power", 0, "down")
+    world.step(capped + hot(["rack:r001"], "facility_power", 0, "down", page=False), ticks=5)
+    one(world, "rack:r001", "rack_power_capped")
+
+
 def test_a_warm_gpu_is_not_taken_for_the_chiller_by_cdus_that_are_a_little_warm():
     """Coolant of some CDUs is a little warm; one GPU is hot: that GPU pages, not the chiller."""
     world = World(hall(nodes=128, per_rack=4))
