@@ -160,7 +160,9 @@ class CaseBook:
 
     def _page(self, case: Case, explanation: Explanation, tick: _Tick) -> None:
         """Decide whether to call a person, and write down why."""
-        if case.ready_at is None and page_evidence(explanation):
+        if not page_evidence(explanation):
+            case.ready_at = None
+        elif case.ready_at is None:
             case.ready_at = tick.now
         held = self._held(case, tick) or self._told(case, explanation, tick)
         reason, detail = decide(case, explanation, tick.now, self._rules, held)
@@ -212,6 +214,7 @@ class CaseBook:
 
         Half of what it showed, while it still stands, and silence of its entities stop the time.
         """
+        case.ready_at = None
         stands = bool(case.held) and 2 * len(case.held) >= case.peak
         if case.quiet_at is None or stands or tick.silent(case):
             case.quiet_at = tick.now

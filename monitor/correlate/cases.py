@@ -44,7 +44,7 @@ class Case(msgspec.Struct):
     held, strong: of what it ever explained, what stands, and how many of that at page level; and the most
     of each. waned_at: since when it wanes.
     seen: entities by "metric detector", ever. shown: affected entities at the last line. cause_at: when the
-    cause was adopted. ready_at: when page evidence was first there. quiet_at: since when nothing of it
+    cause was adopted. ready_at: since when page evidence is there. quiet_at: since when nothing of it
     stands. paged_owners, paged_critical: who was called, and for what. closed_by: the person who resolved it
     while it stood. decision: the last reason and its numbers.
     """

@@ -133,6 +133,7 @@ class DetectStage:
         seen = self._watch.step(rows, _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, held, self._settings.min_peers)
+        self._release(panel.end, layout)
         self._judged_at[layout.charted[seen.judged]] = panel.end
         self._judged_at[layout.counts[counted]] = panel.end
         lately = JUDGED_MS + 2 * self._held.rhythm
@@ -161,6 +162,13 @@ class DetectStage:
     def readiness(self) -> Ints:
         """Return by what each series is judged (detect/readiness.py), (S,)."""
         return readiness(self._layout, self._watch, self._counts)
+
+    def _release(self, end: int, layout: Layout) -> None:
+        """Let go of what stands about series of which nothing is heard: their silence says the rest."""
+        gone = self._held.gone(end)
+        self._watch.release(gone[layout.charted])
+        self._counts.latch.release(gone[layout.counts])
+        self._facts.release(gone)
 
     def _own(
         self, held: Floats, load: Floats, doubt: Floats, regime: Ints, settled: Bools, layout: Layout

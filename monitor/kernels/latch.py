@@ -34,7 +34,8 @@ class Latch:
 
     A row is raised when its evidence at some scale reaches the raise level. It clears when, for 6 points of
     its own, the evidence at the scale that raised it and at every shorter one was below the clear level
-    (hysteresis). A row without data neither raises nor clears. `since` is when what raised it began.
+    (hysteresis). A row without data neither raises nor clears; who knows that none will come releases it.
+    `since` is when what raised it began.
     """
 
     def __init__(self, n: int = 0) -> None:
@@ -85,6 +86,12 @@ class Latch:
         if len(rows):
             self._raise(rows, scored, down[rows] > up[rows], when, begun)
         return rows, np.setdiff1d(cleared, rows, assume_unique=True)
+
+    def release(self, rows: Bools) -> Ints:
+        """Let go of rows of which nothing is heard any more; return those that stood, ascending."""
+        stood = np.flatnonzero(self.on & rows)
+        self.columns.restart(_mask(stood, len(self.columns)))
+        return stood
 
     def _clear(self, scored: Scored, judged: Bools, clear_level: float) -> Ints:
         rows = np.flatnonzero(self.on & scored.fresh[0] & judged)

@@ -105,6 +105,10 @@ class Watch:
         self._evidence.restart(rows)
         self.latch.columns.restart(rows)
 
+    def release(self, rows: Bools) -> None:
+        """Let go of alarmed rows of which nothing is heard any more, (n,)."""
+        self._forget(self.latch.release(rows))
+
     def step(self, rows: Rows, points: Points) -> Watched:
         """Take one round."""
         train = ~self.latch.on

@@ -1,0 +1,46 @@
+"""What was wrong with something that is gone does not stay wrong for ever."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tests.replay.conftest import replay
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T0 = 1_795_500_000_000
+MINUTE = 60_000
+HOT, GONE, END = 120, 150, 260
+
+
+def test_an_anomaly_of_what_is_not_heard_any_more_is_over_after_an_hour(
+    quick_rules: Path, tmp_path: Path
+) -> None:
+    """The coolant was hot when it was last heard, and the job had stopped: an hour later that says nothing."""
+    rng = np.random.default_rng(6)
+    lines = []
+    for minute in range(END):
+        for kind, source, metric, level, off in (
+            ("facility", "cdu:a", "coolant_return_celsius", 40.0, 8.0),
+            ("facility", "cdu:b", "coolant_return_celsius", 40.0, 0.0),
+            ("job", "job:a", "step_seconds", 10.0, 20.0),
+            ("job", "job:b", "step_seconds", 10.0, 0.0),
+        ):
+            if off and minute >= GONE:
+                continue
+            value = level + rng.normal(0, 0.2) + (off if minute >= HOT else 0.0)
+            frame = {"kind": kind, "ts": T0 + minute * MINUTE, "source": source, "metrics": {metric: [value]}}
+            lines.append(json.dumps(frame))
+    (tmp_path / "frames.ndjson").write_text("\n".join(lines) + "\n")
+    got = replay(tmp_path / "frames.ndjson", None, tmp_path / "out", rules=quick_rules)
+    told = [a for a in map(json.loads, got.anomalies.splitlines()) if a["direction"] == "up"]
+    for entity in ("cdu:a", "job:a"):
+        lines_of = [(a["state"], (a["ts"] - T0) / MINUTE) for a in told if a["entity"] == entity]
+        (_, raised), (_, cleared) = lines_of[-2:]
+        assert [state for state, _ in lines_of[-2:]] == ["raised", "cleared"]
+        assert raised <= HOT + 5
+        assert GONE + 59 <= cleared <= GONE + 61
