@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUFFER = 1 << 20
-PACKED = 1 << 16
+PACKED = 1 << 14
 FRAME_SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst", ".jsonl.zst")
 NOT_FRAMES = ("topology", "incidents", "anomalies", "dead")
 

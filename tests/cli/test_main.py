@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from loadgen.cli import main as loadgen_command
 from loadgen.run import Run
 from loadgen.spec import Spec
 from loadgen.write import write_run
 from monitor.cli import main
+from monitor.cli.run import run_command
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -63,6 +68,12 @@ def test_outputs_that_cannot_be_written_are_said(monitor, frames, tmp_path, opti
         ),
         (["demo", "--hours", "nan"], "nan hours is no length of a run"),
         (["demo", "--seed", "-1"], "-1 is not in the range x>=0"),
+        (
+            ["store", "stats", "clickhouse://127.0.0.1:1"],
+            "clickhouse://127.0.0.1:1/fleet: cannot be reached: Connection",
+        ),
+        (["replay", __file__, "--topology", "/tmp"], "'/tmp' is a directory"),
+        (["doctor", __file__, "--topology", "/tmp"], "'/tmp' is a directory"),
         (["store", "stats", "chdb:///"], "monitor: chdb:///: name a directory"),
         (
             ["store", "stats", "clickhouse://host:99999"],
@@ -75,3 +86,34 @@ def test_bad_values_are_said(monitor, arguments, why):
     code, said = monitor(*arguments)
     assert why in said
     assert code in {1, 2}
+
+
+def test_a_wrong_topology_names_its_first_problems(monitor, frames, tmp_path):
+    """Twenty of them, and how many more there are; nobody reads thousands."""
+    (tmp_path / "topology.ndjson").write_text("{}\n" * 1234)
+    code, said = monitor("replay", frames, "--topology", tmp_path / "topology.ndjson")
+    first, *told, last = said.splitlines()
+    assert first == f"monitor: {tmp_path}/topology.ndjson: 1,234 problems"
+    assert told == [f"  line {number}: `id` is missing" for number in range(1, 21)]
+    assert last == "  and 1,214 more"
+    assert code == 2
+
+
+def test_what_is_no_dead_letter_is_said(monitor, frames):
+    """In words, with the line."""
+    topology = frames.with_name("topology.ndjson")
+    assert f"{topology}, line 1: no dead letter record (" in monitor("dead", "list", "--from", topology)[1]
+
+
+def test_what_does_nothing_yet_is_taken_and_not_shown():
+    """Options of the contract that nothing answers to stay out of the help."""
+    for command, option in ((run_command, "--bus"), (loadgen_command, "--models")):
+        assert [known.hidden for known in command.params if option in known.opts] == [True]
+
+
+def test_every_example_asks_where_the_process_listens():
+    """Its address in docs, README and help is the one that it has by default."""
+    (listen,) = [parameter.default for parameter in run_command.params if "--listen" in parameter.opts]
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("monitor/cli/*.py")]
+    named = {address for path in texts for address in re.findall(r"127\.0\.0\.1:\d+", path.read_text())}
+    assert named == {listen}
