@@ -61,7 +61,8 @@ def main() -> None:
         try:
             program()
         finally:
-            sys.stdout.flush()  # else it happens at exit, where nobody hears that it failed
+            if sys.stdout is not None:
+                sys.stdout.flush()  # else it happens at exit, where nobody hears that it failed
     except MonitorError as error:
         click.echo(f"monitor: {error}", err=True)
         sys.exit(error.exit_code)

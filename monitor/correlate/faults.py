@@ -204,17 +204,13 @@ def _gatherings(raw: object, problems: list[str]) -> dict[str, Gathering]:
 def _effects(raw: object, families: tuple[str, ...], problems: list[str]) -> dict[str, tuple[Term, ...]]:
     found = {}
     for name, body in as_mapping(raw, "effects", problems).items():
-        terms = _terms(body, f"effects.{name}", families, problems)
-        problems.extend(
-            f"effects.{name}[{i}].role: shared effects are `side`"
-            for i, term in enumerate(terms)
-            if term.role != "side"
-        )
-        found[name] = terms
+        found[name] = _terms(body, f"effects.{name}", families, problems, shared=True)
     return found
 
 
-def _terms(raw: object, place: str, families: tuple[str, ...], problems: list[str]) -> tuple[Term, ...]:
+def _terms(
+    raw: object, place: str, families: tuple[str, ...], problems: list[str], *, shared: bool = False
+) -> tuple[Term, ...]:
     if not isinstance(raw, list):
         problems.append(f"{place}: expected a list of terms")
         return ()
@@ -224,6 +220,8 @@ def _terms(raw: object, place: str, families: tuple[str, ...], problems: list[st
         fields = as_fields(Term, body, f"{place}[{i}]", problems)
         if len(problems) == before:
             terms.append(Term(**fields))
+        if shared and fields.get("role", "side") != "side":
+            problems.append(f"{place}[{i}].role: shared effects are `side`")
         problems.extend(f"{place}[{i}].{problem}" for problem in _term_problems(fields, families))
     return tuple(terms)
 
@@ -264,7 +262,7 @@ def _text_problems(fields: dict[str, Any], name: str, known: dict[str, object]) 
     """Say why a text cannot be filled in with what is `known`."""
     try:
         str(fields.get(name, "")).format(**known)
-    except (KeyError, IndexError, AttributeError, ValueError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
         listed = ", ".join(f"`{{{word}}}`" for word in known)
         return [f"{name}: cannot be filled in ({error}); known are {listed}"]
     return []
@@ -277,6 +275,8 @@ def _faults(
     for name, raw in as_mapping(top.get("faults"), "faults", problems).items():
         place, before = f"faults.{name}", len(problems)
         body = as_mapping(raw, place, problems)
+        if len(problems) > before:
+            continue
         written = body.pop("footprint", [])
         terms = _terms(written, f"{place}.footprint", families, problems)
         fields = as_fields(FaultKind, body, place, problems, known=("name", "footprint"))

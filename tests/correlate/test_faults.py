@@ -56,8 +56,11 @@ def test_a_field_that_cannot_be_read_hides_no_problem_of_the_others():
     with pytest.raises(ConfigError) as caught:
         FaultBook.parse(
             """
-            first_query: "{when}"
+            first_query: "{entity[x]}"
+            effects:
+              e: [{at: here}, {at: self, shows: {heat: up}}]
             faults:
+              b: [gpu]
               a:
                 cause: []
                 incident_class: infrastructure
@@ -74,6 +77,11 @@ def test_a_field_that_cannot_be_read_hides_no_problem_of_the_others():
         )
     assert [problem.split(": ", 1)[0] for problem in caught.value.problems] == [
         "first_query",
+        "effects.e[0].at",
+        "effects.e[0].shows",
+        "effects.e[0].role",
+        "effects.e[1].role",
+        "faults.b",
         "faults.a.footprint[0].at",
         "faults.a.footprint[0].shows.heet",
         "faults.a.footprint[0].of",
