@@ -38,8 +38,10 @@ def _list(context: click.Context, _: click.Parameter, value: bool) -> None:
     "--scenario", type=click.Choice(list(SCENARIOS)), metavar="NAME", default="all", show_default=True
 )
 @click.option("--gpus", default=512, show_default=True, help="Size of the hall, a multiple of 8.")
-@click.option("--models", default=0, show_default=True, help="Accepted; no models are simulated yet.")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--models", default=0, hidden=True, help="Accepted; no models are simulated yet.")
+@click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(0), help="The same seed gives the same bytes."
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Directory.")
 @click.option("--hours", type=float, help="Length of the run; by default the scenario's own.")
 @click.option("--days", type=float, help="Length of the run in days.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 HOUR_MS = 3_600_000
@@ -124,8 +125,8 @@ class Spec:
             raise SpecError(f"{self.gpus} GPUs do not fill nodes of 8: choose a multiple of 8")
         if not 1 <= self.interval <= 300:
             raise SpecError(f"an interval of {self.interval} s is outside 1 to 300 s")
-        if self.hours is not None and self.hours <= 0:
-            raise SpecError(f"{self.hours} hours is no time at all")
+        if self.hours is not None and not (math.isfinite(self.hours) and self.hours > 0):
+            raise SpecError(f"{self.hours} hours is no length of a run")
 
     @property
     def plot(self) -> Scenario:

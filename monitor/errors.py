@@ -32,8 +32,13 @@ class UsageError(MonitorError):
     exit_code = 2
 
 
+SHOWN = 20
+
+
 class ConfigError(UsageError):
     """A configuration or rules file that cannot be used, with every problem and its place.
+
+    As a text it names the first 20.
 
     >>> print(ConfigError("rules/metrics.yaml", ["`gpu_temp`: unknown unit `k`"]))
     rules/metrics.yaml: 1 problem
@@ -43,8 +48,9 @@ class ConfigError(UsageError):
     def __init__(self, where: str, problems: list[str]) -> None:
         self.where = where
         self.problems = problems
-        count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
-        super().__init__("\n  ".join([f"{where}: {count}", *problems]))
+        count = f"{len(problems):,} problem" + ("s" if len(problems) != 1 else "")
+        more = [f"and {len(problems) - SHOWN:,} more"] if len(problems) > SHOWN else []
+        super().__init__("\n  ".join([f"{where}: {count}", *problems[:SHOWN], *more]))
 
 
 class TopologyError(ConfigError):

@@ -14,7 +14,7 @@ import numpy as np
 from monitor.aggregate.stage import AggregateStage
 from monitor.catalog import FAMILIES, SILENCE
 from monitor.cells import Cells, SeriesNames
-from monitor.correlate import CorrelateStage, FaultBook, Observation
+from monitor.correlate import CorrelateStage, Observation
 from monitor.detect.charted import Charted
 from monitor.detect.stage import DetectStage
 from monitor.detect.table import SeriesTable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from monitor.catalog import Catalog
     from monitor.config.settings import Settings
-    from monitor.correlate import CorrelateResult
+    from monitor.correlate import CorrelateResult, FaultBook
     from monitor.correlate.observe import Decision
     from monitor.topology import Graph, Topology
     from monitor.types import Bools, Change, Incident, Ints, Signal, TickPart
@@ -46,7 +46,7 @@ class Setup:
 
     catalog: Catalog
     settings: Settings
-    faults_text: str
+    faults: FaultBook
     topology: Topology
     partitions: int = 1
     rollups: bool = False
@@ -140,7 +140,7 @@ class Site:
         self._aggregate = AggregateStage(setup.catalog, settings)
         self._charted = Charted(settings.chart_sigmas, settings.chart_run) if setup.rollups else None
         self._absence, self._standing = Absence(settings.tick_ms), Standing()
-        self._correlate = CorrelateStage(FaultBook.parse(setup.faults_text), settings)
+        self._correlate = CorrelateStage(setup.faults, settings)
         self._strangers: set[str] = set()
         self._wake: int | None = None
         self._closed = 0

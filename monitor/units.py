@@ -6,6 +6,7 @@ window that holds ts - 1.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 
 SECOND = 1_000
@@ -38,3 +39,12 @@ def duration_ms(text: str) -> int:
         if number != text and number.replace(".", "", 1).isdigit():
             return round(float(number) * unit)
     raise ValueError(f"`{text}` is no duration: write 80ms, 30s, 5m, 1h or 3d")
+
+
+def iso(ms: int) -> str:
+    """Return a time as ISO 8601 writes it, in UTC.
+
+    >>> iso(1_795_500_000_000)
+    '2026-11-24T06:00:00.000Z'
+    """
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,6 +6,8 @@ The engine is loaded when a store is opened, not before. One process may hold a 
 from __future__ import annotations
 
 import fcntl
+import logging
+import re
 import time
 import uuid
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from monitor.store.schema import Migration
     from monitor.store.tables import Table
 
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it logs, it also raises
+
 ENGINE = {"max_server_memory_usage": "2000000000", "mark_cache_size": "268435456"}
 """What the embedded engine may use: by its own defaults it takes 0.9 of the machine."""
 
@@ -42,6 +46,10 @@ PROBE = ".writable"
 ENGINE_FILES = {"data", "metadata", "status", "store", "tmp", PROBE}
 """What the engine makes first in its directory: a process may have been killed while it did."""
 
+STATEMENT = "SELECT formatQuerySingleLine({text:String})"
+"""How the engine itself reads a question: one statement, in capitals and without comments."""
+
+QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*\"""")
 NOT_ENOUGH_SPACE = 243
 FULL = ("No space left on device", "NOT_ENOUGH_SPACE", f"Code: {NOT_ENOUGH_SPACE}")
 
@@ -151,7 +159,16 @@ class Store:
             return found
 
     def ask(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Return the names of the columns and the rows of somebody's own question, which may only read."""
+        """Return the names of the columns and the rows of somebody's own question, which may only read.
+
+        Raises StoreError for what is not one statement, or would write a file where the client is.
+        """
+        try:
+            ((statement,),) = self.rows(STATEMENT, text=sql)
+        except StoreError as error:
+            raise StoreError(str(error).partition(": In scope ")[0]) from error
+        if "INTO OUTFILE" in QUOTED.sub("", statement):
+            raise StoreError(f"{self.dsn}: INTO OUTFILE writes a file; redirect what is printed instead")
         with told(self.dsn):
             found = self._client.query(sql, settings={"readonly": 1})
             return tuple(found.column_names), found.result_rows
@@ -304,4 +321,15 @@ def told(dsn: Dsn) -> Iterator[None]:
             raise StoreError(
                 f"{dsn}: the disk is full; what was written stays: free some space and start again"
             ) from error
+        if dsn.path is None and (reason := _unreached(error)):
+            raise StoreError(f"{dsn}: cannot be reached: {reason}") from error
         raise StoreError(f"{dsn}: {text.strip()[:600]}") from error
+
+
+def _unreached(error: BaseException | None) -> str:
+    """Return the system's reason behind an error of the client, "" where there is none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return ""

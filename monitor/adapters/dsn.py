@@ -48,10 +48,14 @@ def read_dsn(text: str) -> Dsn:
     >>> str(read_dsn("chdb:///var/fleet")), str(read_dsn("clickhouse://ann@db.example/fleet"))
     ('chdb:///var/fleet', 'clickhouse://ann@db.example:8123/fleet')
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{_shown(text)}: {error}") from error
     if parts.scheme == "chdb":
         place = unquote(parts.netloc + parts.path)
-        if not place or parts.query:
+        if not place.strip("/") or parts.query:
             raise UsageError(f"{_shown(text)}: name a directory, as chdb:///var/lib/fleet, and nothing else")
         return Dsn("chdb", Path(place).absolute())
     if parts.scheme not in SERVERS or not parts.hostname:
@@ -65,7 +69,7 @@ def read_dsn(text: str) -> Dsn:
     database = parts.path.strip("/") or DATABASE
     if not database.isidentifier():
         raise UsageError(f"{_shown(text)}: `{database}` is no name of a database")
-    port = parts.port or SERVERS[parts.scheme][1]
+    port = port or SERVERS[parts.scheme][1]
     return Dsn(parts.scheme, None, parts.hostname, port, unquote(parts.username or ""), database)
 
 

@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUFFER = 1 << 20
+PACKED = 1 << 14
 FRAME_SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".ndjson.zst", ".jsonl.zst")
 NOT_FRAMES = ("topology", "incidents", "anomalies", "dead")
 
@@ -72,9 +73,40 @@ def _decompressed(raw: IO[bytes], path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     if path.suffix == ".zst":
-        stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-        return io.BufferedReader(stream, BUFFER)
+        return io.BufferedReader(_ZstdFrames(raw), BUFFER)
     return raw
+
+
+class _ZstdFrames(io.RawIOBase):
+    """The content of a zstandard file, frame after frame; EOFError where it ends within one, as of gzip.
+
+    The library's own reader takes a file that was cut off for one that ends there.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._opener = raw, zstandard.ZstdDecompressor()
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed, self._content = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as it goes; 0 at the end."""
+        while not self._content:
+            packed = self._packed or self._raw.read(PACKED)
+            if not packed and self._frame is not None:
+                raise EOFError("Compressed file ended before the end-of-frame marker was reached")
+            if not packed:
+                return 0
+            frame = self._frame = self._frame or self._opener.decompressobj()
+            self._content, self._packed = memoryview(frame.decompress(packed)), frame.unused_data
+            if frame.eof:
+                self._frame = None
+        count = min(len(buffer), len(self._content))
+        buffer[:count], self._content = self._content[:count], self._content[count:]
+        return count
 
 
 def recordings(paths: Sequence[Path]) -> list[Path]:
@@ -101,9 +133,14 @@ def _inside(directory: Path) -> list[Path]:
 
 
 class LinesOut:
-    """NDJSON records appended to a file, which a resumed run cuts to the length it knows to be right."""
+    """NDJSON records appended to a file, which a resumed run cuts to the length it knows to be right.
+
+    An OSError says which file it is about.
+    """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: is no regular file; records go to one that can be cut to length")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._encoder = msgspec.json.Encoder()
@@ -113,18 +150,21 @@ class LinesOut:
 
     def write(self, records: Iterable[Any]) -> None:
         """Append records, one a line."""
-        for record in records:
-            self._stream.write(self._encoder.encode(record))
-            self._stream.write(b"\n")
+        with _naming(self.path):
+            for record in records:
+                self._stream.write(self._encoder.encode(record))
+                self._stream.write(b"\n")
 
     def show(self) -> None:
         """Let others read what was written."""
-        self._stream.flush()
+        with _naming(self.path):
+            self._stream.flush()
 
     def sync(self) -> int:
         """Make what was written durable; return the length."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        self.show()
+        with _naming(self.path):
+            os.fsync(self._stream.fileno())
         return self._stream.tell()
 
     def close(self) -> None:
@@ -136,6 +176,16 @@ class LinesOut:
         """Close it after a failure; what was not synced may be lost."""
         with suppress(OSError):
             self._stream.close()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an OSError of an open file say which file it is."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -9,8 +9,8 @@ import msgspec
 
 from monitor.notify.pagerduty import event
 from monitor.notify.records import Answer
-from monitor.notify.words import iso
 from monitor.reasons import Outcome
+from monitor.units import iso
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -30,7 +31,7 @@ def read_records(path: Path, of: type[Record], *, torn: bool = False) -> Iterato
         try:
             yield decoder.decode(line)
         except msgspec.MsgspecError as error:
-            what = of.__name__.lower()
+            what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", of.__name__).lower()
             raise UsageError(f"{path}, line {number}: no {what} record ({error})") from error
 
 

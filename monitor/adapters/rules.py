@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from monitor.catalog import Catalog
 from monitor.config.reading import as_mapping, joined, read_mapping
 from monitor.config.settings import Settings
+from monitor.correlate.faults import FaultBook, runbook_at
 from monitor.errors import ConfigError, UsageError
 from monitor.ingest.exposition.labelmap import LabelMap, parse_labelmap
 
@@ -34,7 +35,7 @@ class Rules:
 
     catalog: Catalog
     settings: Settings
-    faults_text: str
+    faults: FaultBook
     digest: str
     labelmaps: tuple[LabelMap, ...] = ()
 
@@ -55,7 +56,7 @@ def load_rules(directory: Path | None = None) -> Rules:
 def check_rules(directory: Path | None = None) -> list[str]:
     """Return every problem of the rules, as `file: place: what`.
 
-    Beside what `load_rules` refuses: faults without a runbook, and runbooks that are missing or empty.
+    Beside what `load_rules` refuses: runbooks that are missing or empty.
     """
     errors: list[ConfigError] = []
     texts, maps = _try(errors, read_rules, directory), _try(errors, read_labelmaps, directory)
@@ -102,12 +103,13 @@ def digest(texts: dict[str, str]) -> str:
 def _parse(texts: dict[str, str], errors: list[ConfigError], maps: dict[str, str]) -> Rules | None:
     metrics = _try(errors, Catalog.parse, texts["metrics.yaml"], "metrics.yaml")
     codes = _try(errors, Catalog.parse, "", "metrics.yaml", texts["xid.yaml"], "xid.yaml")
+    faults = _try(errors, FaultBook.parse, texts["faults.yaml"], "faults.yaml")
     settings = _try(errors, Settings.parse, texts["settings.yaml"], "settings.yaml")
     labelmaps = [_try(errors, parse_labelmap, file, text, metrics) for file, text in sorted(maps.items())]
     good = tuple(labelmap for labelmap in labelmaps if labelmap is not None)
-    if metrics is None or codes is None or settings is None or len(good) < len(labelmaps):
+    if not metrics or not codes or not faults or not settings or len(good) < len(labelmaps):
         return None
-    return Rules(replace(metrics, xid=codes.xid), settings, texts["faults.yaml"], digest(texts), good)
+    return Rules(replace(metrics, xid=codes.xid), settings, faults, digest(texts), good)
 
 
 def _try(errors: list[ConfigError], read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -140,36 +142,27 @@ def _text(path: Traversable) -> str:
         raise UsageError(f"{path}: {error.strerror}") from error
 
 
-CALLS = ("page", "ticket")
-"""What a fault kind may do that somebody must answer, so that a runbook is owed."""
-
-
 def _check_runbooks(faults_text: str) -> None:
-    """Raise ConfigError with the runbooks that on-call would miss."""
-    problems: list[str] = []
-    raw = read_mapping(faults_text, problems).get("faults")
-    faults = raw if isinstance(raw, list) else list(as_mapping(raw, "faults", problems).values())
-    for i, fault in enumerate(faults):
-        if isinstance(fault, dict) and fault.get("pages", "page") in CALLS:
-            problem = _runbook_problem(fault.get("runbook"))
-            problems.extend([f"faults[{i}].runbook: {problem}"] if problem else [])
+    """Raise ConfigError with the runbooks that on-call would miss; what else is wrong is said elsewhere."""
+    faults = as_mapping(read_mapping(faults_text, []).get("faults"), "faults", [])
+    problems = [
+        f"faults.{name}.runbook: {problem}"
+        for name, fault in faults.items()
+        if isinstance(fault, dict)
+        and (problem := _runbook_problem(runbook_at(str(fault.get("runbook", "")))))
+    ]
     if problems:
         raise ConfigError("faults.yaml", problems)
 
 
-def _runbook_problem(runbook: object) -> str:
+def _runbook_problem(runbook: str) -> str:
     """Say what is wrong with a runbook. Files are looked for where the documentation is: in a checkout."""
-    if not runbook:
-        return "missing; on-call would get a page without one"
-    docs = _checkout() / "docs"
-    if not docs.is_dir() or "://" in str(runbook):
+    path = _checkout() / runbook
+    if not runbook or "://" in runbook or not (_checkout() / "docs").is_dir():
         return ""
-    path = docs / str(runbook)
-    if not path.suffix:
-        path = docs / "runbooks" / f"{runbook}.md"
     if not path.is_file():
-        return f"no file docs/{runbook}; write it, or name another"
-    return "" if path.read_text(encoding="utf-8").strip() else f"docs/{runbook} is empty; write it"
+        return f"no file {runbook}; write it, or name another"
+    return "" if path.read_text(encoding="utf-8").strip() else f"{runbook} is empty; write it"
 
 
 def _checkout() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 
 import click
@@ -57,10 +58,19 @@ def main() -> None:
     """Run the program; exit 0 done, 1 the answer is no or the work failed, 2 bad usage or configuration."""
     gc.set_threshold(50_000, 20, 100)  # frames hold no cycles, and thousands of them are alive
     try:
-        program()
+        try:
+            program()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # else it happens at exit, where nobody hears that it failed
     except MonitorError as error:
         click.echo(f"monitor: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"monitor: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        if not error.filename:  # what is left of the output would fail again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

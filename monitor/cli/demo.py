@@ -20,7 +20,13 @@ LEAST_GPUS = 512
 @click.option(
     "--gpus", default=10_000, show_default=True, type=click.IntRange(LEAST_GPUS), help="A multiple of 8."
 )
-@click.option("--seed", default=1, show_default=True, help="Another seed is another hall with other faults.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Another seed is another hall with other faults.",
+)
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Simulated time; by default 3.")
 @click.option(
     "--interval", default=60, show_default=True, type=click.IntRange(1, 300), help="Seconds a frame."

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from monitor.doctor import Diagnosis, Finding
 
-FILE = click.Path(exists=True, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PLAIN_WIDTH = 150
 SHOWN = 3
 
 
 @click.command("doctor")
-@click.argument("paths", nargs=-1, type=FILE)
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--topology", type=FILE, help="NDJSON; by default the one beside the frames.")
 @click.option(
     "--rules", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Rules directory."
@@ -30,7 +30,7 @@ SHOWN = 3
     help="PATHS are exposition text, as scraped from a target of this name (host:port).",
 )
 @click.option("--scrape", type=FILE, help="Scrape each target of this configuration once.")
-@click.option("--url", help="Ask a live process there, as http://127.0.0.1:8080.")
+@click.option("--url", help="Ask a live process there, as http://127.0.0.1:8720.")
 @click.option(
     "--names", default=SHOWN, show_default=True, type=click.IntRange(1), help="Names shown of each."
 )
@@ -57,7 +57,7 @@ def doctor_command(
       monitor doctor frames.ndjson.zst --topology topology.ndjson
       curl -s http://n0001:9400/metrics > n0001.prom; monitor doctor n0001.prom --exposition n0001:9400
       monitor doctor --scrape scrape.yml
-      monitor doctor --url http://127.0.0.1:8080
+      monitor doctor --url http://127.0.0.1:8720
     """
     if sum((bool(paths), scrape is not None, url is not None)) != 1:
         raise click.UsageError("give one of PATHS, --scrape and --url")
@@ -114,7 +114,7 @@ def _asked(url: str) -> Diagnosis:
 def _print(report: Diagnosis, names: int) -> None:
     from rich.console import Console
 
-    from monitor.notify.words import iso
+    from monitor.units import iso
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
     when = iso(report.at) if report.at else "no tick is closed yet"

@@ -109,10 +109,7 @@ def _score(run: str, truth: Path, incidents: Path) -> Report:
     from monitor.evaluate import evaluate
 
     known, lines = _decoded(truth.read_bytes(), str(truth)), list(_transitions(incidents))
-    try:
-        return evaluate(known, lines, run)
-    except UsageError as error:
-        raise UsageError(f"{truth.parent}: {error}") from error
+    return evaluate(known, lines, run, (str(truth), str(incidents)))
 
 
 def _transitions(path: Path) -> Iterator[Any]:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.sources import STATES, Source, reads_incidents
+from monitor.cli.sources import STATES, Source, reads_incidents, reads_live
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from monitor.types import Incident
 
 FROM = reads_incidents
@@ -23,7 +26,7 @@ def incidents_group() -> None:
 
 @incidents_group.command("list")
 @FROM
-@click.option("--only", type=click.Choice(STATES), help="Only these; as --state with one of these words.")
+@click.option("--only", type=click.Choice(STATES), help="Only those that stand so.")
 @click.option("--paged", is_flag=True, help="Only those that paged.")
 @AS_JSON
 def list_incidents(source: Source, only: str | None, *, paged: bool, as_json: bool) -> None:
@@ -36,6 +39,7 @@ def list_incidents(source: Source, only: str | None, *, paged: bool, as_json: bo
       monitor incidents list --url http://127.0.0.1:8720 --only open
     """
     from monitor.adapters.records import standing
+    from monitor.cli.tables import console_out
 
     wanted = [
         incident
@@ -47,7 +51,8 @@ def list_incidents(source: Source, only: str | None, *, paged: bool, as_json: bo
     elif not wanted:
         click.echo("no incidents")
     else:
-        _print_table(wanted)
+        console = console_out()
+        console.print(_table(console, wanted))
 
 
 @incidents_group.command("show")
@@ -89,18 +94,24 @@ def why(target: str, source: Source, at: str | None, *, as_json: bool) -> None:
     import msgspec
 
     until = None if at is None else _time_of(at)
-    about = [d for d in source.decisions(target) if until is None or d.ts <= until]
+    decided = source.decisions(target)
+    about = [d for d in decided if until is None or d.ts <= until]
     if as_json:
         for decision in about:
             click.echo(msgspec.json.encode(decision).decode())
         return
-    for line in _reasons(target, source.lines(), until):
+    parts = _reasons(target, source.lines(), until)
+    for line in parts:
         click.echo(line)
     for d in about:
         whose = f" [{d.incident[:8]}]" if d.incident else ""
         click.echo(f"{clock_text(d.ts)}  {d.entity}{whose}: {d.reason.replace('_', ' ')}; {d.detail}")
     if not about:
-        click.echo("nothing was decided about it: it was never part of an incident")
+        then = "" if at is None else f" up to {at}"
+        if parts or decided:
+            click.echo(f"no decision names it{then}")
+        else:
+            click.echo(f"nothing was decided about it, and no incident lists it{then}")
 
 
 def _says(action: str, done: str) -> click.Command:
@@ -110,7 +121,7 @@ def _says(action: str, done: str) -> click.Command:
     )
 
     @click.argument("incident_id")
-    @FROM
+    @reads_live
     @click.option("--user", help="Who says so; by default, who you are on this machine.")
     def say(incident_id: str, source: Source, user: str | None, mark: str = "") -> None:
         import getpass
@@ -185,36 +196,26 @@ def _print_json(incidents: list[Incident]) -> None:
         click.echo(msgspec.json.encode(incident).decode())
 
 
-def _print_table(incidents: list[Incident]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _table(console: Console, incidents: list[Incident]) -> Table:
+    from rich.markup import escape
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (
-        "incident",
-        "severity",
-        "state",
-        "opened (UTC)",
-        "cause",
-        "reason",
-        "sure",
-        "affected",
-        "pages",
-    ):
-        table.add_column(column, justify="right" if column in {"sure", "affected", "pages"} else "left")
-    for incident in incidents:
-        table.add_row(
-            incident.id[:8] + (f"/{incident.episode}" if incident.episode > 1 else ""),
-            f"[{COLOURS[incident.severity]}]{incident.severity}[/]",
-            incident.state,
-            clock_text(incident.opened_at),
-            incident.cause.entity,
-            incident.cause.reason,
-            f"{incident.cause.confidence:.0%}",
-            str(incident.affected.count),
-            str(incident.pages),
-        )
-    Console().print(table)
+    from monitor.cli.tables import incident_table
+
+    rows = [
+        {
+            "incident": incident.id[:8] + (f"/{incident.episode}" if incident.episode > 1 else ""),
+            "severity": f"[{COLOURS[incident.severity]}]{incident.severity}[/]",
+            "state": incident.state,
+            "opened (UTC)": clock_text(incident.opened_at),
+            "cause": escape(incident.cause.entity),
+            "reason": escape(incident.cause.reason),
+            "sure": f"{incident.cause.confidence:.0%}",
+            "affected": f"{incident.affected.count:,}",
+            "pages": str(incident.pages),
+        }
+        for incident in incidents
+    ]
+    return incident_table(console, rows, least=("affected", "sure", "pages", "state"))
 
 
 def clock_text(ts: int | None) -> str:

@@ -49,6 +49,8 @@ def list_command(outbox: Path, status: str | None, *, as_json: bool) -> None:
     events = read_events(outbox, status)
     for event in events:
         click.echo(_record(event) if as_json else _line(event))
+    if not events and not as_json:
+        click.echo(f"no pages are {status}" if status else "no pages")
     if any(event.status == "dead" for event in events):
         raise SystemExit(1)
 
@@ -115,14 +117,19 @@ def test_command(directory: Path | None) -> None:
 
 
 def _line(event: Event) -> str:
-    from monitor.notify.words import ago, iso
+    import msgspec
 
+    from monitor.notify.words import ago
+    from monitor.types import Incident
+    from monitor.units import iso
+
+    cause = msgspec.json.decode(event.line, type=Incident).cause
     late = f", {ago(event.late_ms)} late" if event.late_ms else ""
     detail = f": {event.detail}" if event.detail else ""
     return (
         f"{event.seq} {iso(event.decided_at)} {event.channel} {event.action.value} {event.incident} "
-        f"episode {event.episode} {event.severity}: {event.status}, {event.reason or 'not sent yet'}{late}, "
-        f"attempts {event.attempts}{detail}"
+        f"episode {event.episode}, {event.severity} at {cause.entity} ({cause.reason}): "
+        f"{event.status}, {event.reason or 'not sent yet'}{late}, attempts {event.attempts}{detail}"
     )
 
 

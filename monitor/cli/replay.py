@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from monitor.runners.recorder import Report
 
-IN_FILE = click.Path(exists=True, path_type=Path)
+IN_PATH = click.Path(exists=True, path_type=Path)
+IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("replay")
-@click.argument("paths", nargs=-1, required=True, type=IN_FILE)
+@click.argument("paths", nargs=-1, required=True, type=IN_PATH)
 @click.option(
     "--topology", type=IN_FILE, help="NDJSON, one entity a line; by default the one beside the frames."
 )

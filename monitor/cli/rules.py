@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from monitor.adapters.rules import Rules
     from monitor.catalog import Metric, XidCode
+    from monitor.correlate.faults import FaultKind, Term
     from monitor.ingest.exposition.labelmap import Block, LabelMap
 
 _directory = click.option(
@@ -50,7 +51,8 @@ def check(directory: Path | None, *, as_json: bool) -> None:
     else:
         rules = load_rules(directory)
         metrics, codes = len(rules.catalog.metrics), len(rules.catalog.xid)
-        held = f"{metrics} metrics, {codes} XID codes; digest {rules.digest[:12]}"
+        kinds = _count(len(rules.faults.faults), "fault kind")
+        held = f"{metrics} metrics, {codes} XID codes, {kinds}; digest {rules.digest[:12]}"
         click.echo(f"The rules are fine: {_count(len(rules.labelmaps), 'label map')}, {held}.")
     if problems:
         raise SystemExit(1)
@@ -61,37 +63,41 @@ def check(directory: Path | None, *, as_json: bool) -> None:
 @_directory
 @_json
 def show(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> None:
-    """Show settings, metrics, XID codes and label maps as they are in force.
+    """Show settings, metrics, XID codes, fault kinds and label maps as they are in force.
 
-    NAME is a metric by any of its names, an XID code, a setting, or a label map; without one everything is
-    shown. The exit code is 1 where a name means nothing.
+    NAME is a metric by any of its names, an XID code, a setting, a fault kind, or a label map; without one
+    everything is shown. The exit code is 1 where a name means nothing.
 
     \b
     Example:
-      monitor rules show DCGM_FI_DEV_GPU_TEMP 79 tick_ms vllm
+      monitor rules show DCGM_FI_DEV_GPU_TEMP 79 tick_ms cdu_flow vllm
     """
     from monitor.adapters.rules import load_rules
 
     rules = load_rules(directory)
-    settings, metrics, codes, maps = found = _named(rules, names)
+    settings, metrics, codes, faults, maps = found = _named(rules, names)
     if as_json:
-        parts = {"settings": settings, "metrics": metrics, "xid": codes, "labelmaps": maps}
+        parts = {"settings": settings, "metrics": metrics, "xid": codes, "faults": faults, "labelmaps": maps}
         _print_json({**parts, "digest": rules.digest})
     elif any(found):
         lines = [f"{name}: {_plain(value)}" for name, value in settings.items()]
         lines += [_metric_line(m) for m in metrics] + [_code_line(c) for c in codes]
+        lines += [line for fault in faults for line in _fault_lines(fault)]
         click.echo("\n".join(lines + [line for m in maps for line in _map_lines(m)]))
     unknown = [name for name in names if not any(_named(rules, (name,)))]
     if unknown:
-        click.echo(f"No metric, XID code, setting or label map is called {', '.join(unknown)}.", err=True)
+        click.echo(
+            f"No metric, XID code, setting, fault kind or label map is called {', '.join(unknown)}.", err=True
+        )
         raise SystemExit(1)
 
 
 def _named(
     rules: Rules, names: tuple[str, ...]
-) -> tuple[dict[str, object], list[Metric], list[XidCode], list[LabelMap]]:
+) -> tuple[dict[str, object], list[Metric], list[XidCode], list[FaultKind], list[LabelMap]]:
     maps = [labelmap for labelmap in rules.labelmaps if not names or labelmap.name in names]
-    return _settings(rules, names), _metrics(rules, names), _codes(rules, names), maps
+    faults = [fault for fault in rules.faults.faults if not names or fault.name in names]
+    return _settings(rules, names), _metrics(rules, names), _codes(rules, names), faults, maps
 
 
 def _settings(rules: Rules, names: tuple[str, ...]) -> dict[str, object]:
@@ -130,6 +136,23 @@ def _code_line(code: XidCode) -> str:
     pages = ", pages by itself" if code.hard else ""
     meaning = f"{code.severity}, {code.family}{pages}; {code.description}; {code.action}"
     return f"xid {code.code} {code.mnemonic}: {meaning}"
+
+
+def _fault_lines(fault: FaultKind) -> list[str]:
+    from monitor.correlate.faults import runbook_at
+
+    first = (
+        f"fault {fault.name} of {', '.join(fault.cause)}: {fault.pages}, {fault.severity}, "
+        f"class {fault.incident_class}, prior {fault.prior:g}"
+    )
+    where = f"; {runbook_at(fault.runbook)}" if fault.runbook else ""
+    return [f"{first}; {fault.summary}{where}", *(f"    {_term_line(term)}" for term in fault.footprint)]
+
+
+def _term_line(term: Term) -> str:
+    whose = " ".join((term.at, ", ".join(term.of))).strip()
+    shows = ", ".join(family if sign == "any" else f"{family} {sign}" for family, sign in term.shows.items())
+    return f"{term.role}, {whose}: {shows}" + (f"; within {term.lag}" if term.lag else "")
 
 
 def _map_lines(labelmap: LabelMap) -> list[str]:

@@ -12,7 +12,7 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 @click.command("run")
 @click.argument("source", required=False, type=click.Choice(["-"]), metavar="[-]")
-@click.option("--bus", default="memory://", show_default=True, help="Where frames come from beside HTTP.")
+@click.option("--bus", default="memory://", hidden=True, help="Where frames come from beside HTTP.")
 @click.option("--store", metavar="DSN", help="Write rollups and records there, as chdb:///directory.")
 @click.option("--topology", type=IN_FILE, help="NDJSON, one entity a line.")
 @click.option(

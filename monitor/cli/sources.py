@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from monitor.types import DeadLetter, Incident
 
 
+STORE = click.option("--store", metavar="DSN", help="A store, as chdb:///directory.")
+
+
 def reads(what: str) -> Callable[[Any], Any]:
     """Give a command its two sources, of which one must be named."""
     file = click.option(
@@ -25,8 +28,7 @@ def reads(what: str) -> Callable[[Any], Any]:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help=f"A file that `monitor replay --{what}` wrote.",
     )
-    store = click.option("--store", metavar="DSN", help="A store, as chdb:///directory.")
-    return lambda command: file(store(command))
+    return lambda command: file(STORE(command))
 
 
 STATES = ("open", "acknowledged", "resolved", "merged")
@@ -35,6 +37,15 @@ NAME_ONE = "name where to read: either --from FILE or --store DSN, or the --url 
 
 def reads_incidents(command: Any) -> Any:
     """Give a command its sources of incidents, as one argument `source`."""
+    return reads("incidents")(_with_source(command))
+
+
+def reads_live(command: Any) -> Any:
+    """Give a command the sources that may lead to a live process, as one argument `source`."""
+    return STORE(_with_source(command))
+
+
+def _with_source(command: Any) -> Any:
     url = click.option("--url", help="A live process, as http://127.0.0.1:8720; by default MONITOR_URL.")
     state = click.option(
         "--state",
@@ -45,17 +56,15 @@ def reads_incidents(command: Any) -> Any:
     @functools.wraps(command)
     def with_source(
         *arguments: Any,
-        file: Path | None,
         store: str | None,
         url: str | None,
         state: Path | None,
+        file: Path | None = None,
         **more: Any,
     ) -> Any:
-        if "only" in more and str(state) in STATES:  # `--state open` says which, not where
-            more["only"], state = str(state), None
         return command(*arguments, source=Source.find(file, store, url, state), **more)
 
-    return reads("incidents")(url(state(with_source)))
+    return url(state(with_source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,8 @@ class Source:
         if not any(named) and state is not None and (state / "incidents.ndjson").exists():
             return cls(state / "incidents.ndjson", None, state)
         if not any(named):
-            raise UsageError(NAME_ONE)
+            nothing = f"{state}: no live process runs there, and it holds no incidents.ndjson"
+            raise UsageError(NAME_ONE if state is None else nothing)
         return cls(file, store, state)
 
     @property

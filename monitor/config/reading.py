@@ -79,7 +79,8 @@ def as_fields(
 ) -> dict[str, Any]:
     """Read the fields of a `record` one by one, so that each wrong one is a problem of its own.
 
-    Returns those that could be read. `known` are fields that the mapping does not hold.
+    Returns those that could be read, and the defaults of those that are not written. `known` are fields
+    that the mapping does not hold.
     """
     before = len(problems)
     written = as_mapping(raw, place, problems)
@@ -93,6 +94,10 @@ def as_fields(
             values[name] = as_value(field.type, written[name], f"{_dot(place)}{name}", problems)
         elif field.required:
             problems.append(f"{_dot(place)}{name}: missing")
+        else:
+            values[name] = (
+                field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+            )
     return {name: value for name, value in values.items() if value is not UNREADABLE}
 
 
@@ -135,8 +140,6 @@ def _hint(key: str, allowed: list[str]) -> str:
     close = difflib.get_close_matches(key, allowed, n=1)
     if close:
         return f"; did you mean `{close[0]}`?"
-    if len(allowed) > 9:
-        return "; docs/rules.md lists what there is"
     return f"; known are {', '.join(f'`{name}`' for name in allowed)}"
 
 

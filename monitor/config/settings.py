@@ -122,7 +122,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         written = read_mapping(text, problems)
         notify = read_notify(written.pop("notify", None), problems)
         fields = as_fields(cls, written, "", problems)
-        settings = cls(notify=notify, **fields)
+        settings = cls(**{**fields, "notify": notify})
         problems.extend(_field_problems(settings))
         problems.extend(_cross_field_problems(settings, unreadable=set(written) - set(fields)))
         if problems:

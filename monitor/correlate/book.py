@@ -8,7 +8,7 @@ import msgspec
 
 from monitor.correlate import cases as life
 from monitor.correlate.cases import Case, Closed
-from monitor.correlate.decide import PageRules, believed, decide, page_evidence
+from monitor.correlate.decide import PageRules, believed, decide, page_evidence, until
 from monitor.correlate.hypotheses import Stood
 from monitor.correlate.matching import keeps_cause, match
 from monitor.correlate.observe import CorrelateResult, Decision, PageReason
@@ -180,9 +180,9 @@ class CaseBook:
         places = _places(graph, graph.index[case.entity])
         change = tick.changes.maintained(places, tick.now)
         if change is not None:
-            return PageReason.MAINTENANCE, f"{change.entity} until {change.until}"
+            return PageReason.MAINTENANCE, f"{change.entity} {until(change.until or 0)}"
         muted = next((name for name in places if self._mutes.get(name, 0) > tick.now), None)
-        return None if muted is None else (PageReason.MUTED, f"{muted} until {self._mutes[muted]}")
+        return None if muted is None else (PageReason.MUTED, f"{muted} {until(self._mutes[muted])}")
 
     def _told(self, case: Case, explanation: Explanation, tick: _Tick) -> tuple[PageReason, str] | None:
         """Return which open incident has called for this: for all that would page, or for its node.
@@ -264,8 +264,8 @@ class CaseBook:
         marks: list[Decision] = []
         for command in sorted(commands):
             if command.action == "silence":
-                until = dict(command.arguments).get("until", "")
-                self._mutes[command.target] = int(until) if until.isdigit() else now
+                wanted = dict(command.arguments).get("until", "")
+                self._mutes[command.target] = int(wanted) if wanted.isdigit() else now
                 continue
             if command.action == "mark":
                 marks += self._mark(command, now)

@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.correlate.cells import CellKey
 from monitor.correlate.decide import severity
+from monitor.correlate.faults import runbook_at
 from monitor.correlate.observe import Decision, PageReason
 from monitor.correlate.words import change_text, scale_of
 from monitor.topology import canonical_kind
@@ -183,7 +184,7 @@ def describe(case: Case, explanation: Explanation, graph: Graph, words: Words, n
     case.entity, case.fault, case.reason = explanation.entity, fault.name, explanation.reason
     case.class_ = fault.incident_class
     case.owner = graph.owner(graph.index[explanation.entity])
-    case.runbook = f"docs/runbooks/{fault.runbook}.md" if fault.runbook else ""
+    case.runbook = runbook_at(fault.runbook)
     case.first_query = _first_query(fault, case, now)
     case.changes = tuple([change_text(change) for change in changes])
     case.explanation = words.explanation(explanation, changes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitor.catalog import SILENCE
 from monitor.correlate.observe import PageReason
 from monitor.topology import container_of
-from monitor.units import MINUTE, duration_ms
+from monitor.units import LATEST_TS, MINUTE, duration_ms, iso
 
 if TYPE_CHECKING:
     from monitor.correlate.cases import Case
@@ -102,13 +102,22 @@ def decide(
     return _again(case, explanation, evidence, now, rules)
 
 
+def until(ts: int) -> str:
+    """Say until when something holds; who says forever means any time.
+
+    >>> until(1_795_500_000_000)
+    'until 2026-11-24T06:00:00.000Z'
+    """
+    return f"until {iso(min(ts, LATEST_TS))}"
+
+
 def _first(
     case: Case, explanation: Explanation, evidence: tuple[Signal, ...], now: int, rules: PageRules
 ) -> tuple[PageReason, str]:
     ready = now if case.ready_at is None else case.ready_at
     settle = max(_settle_ms(evidence, rules.tick_ms), duration_ms(explanation.fault.settle or "0s"))
     if now < ready + settle:
-        return PageReason.SETTLING, f"until {ready + settle}"
+        return PageReason.SETTLING, until(ready + settle)
     at_once = explanation.fault.severity == "critical" or any(s.hard for s in evidence)
     if not at_once and _unclear(explanation, now, ready, rules):
         return PageReason.WAITING, f"confidence {explanation.confidence:.2f} < {rules.confidence:g}"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from monitor.catalog import FAMILIES, SILENCE
-from monitor.config.reading import as_mapping, as_record, read_mapping, unknown_keys
+from monitor.config.reading import as_fields, as_mapping, as_record, read_mapping, unknown_keys
 from monitor.errors import ConfigError
 from monitor.topology import KINDS
 from monitor.types import IncidentClass, Severity, Signal
@@ -50,6 +50,13 @@ entities always speak against; side: it may show or not."""
 
 Paging = Literal["page", "ticket", "record", "none"]
 """What becomes of a fault of this kind; none: it explains signals and is no incident."""
+
+SUMMARY_FIELDS: dict[str, object] = {"entity": "", "reason": ""}
+QUERY_FIELDS: dict[str, object] = {**SUMMARY_FIELDS, "name": "", "start": 0, "end": 0}
+"""What is filled in where a summary or a first query says `{entity}` and the like; times in ms.
+
+`name` is the entity without its kind.
+"""
 
 ANY = "any"
 DEFAULT_Q = (0.3, 0.6, 0.95)
@@ -150,6 +157,7 @@ class FaultBook:
         problems: list[str] = []
         top = read_mapping(text, problems)
         problems.extend(unknown_keys(top, ["families", "effects", "first_query", "faults"], ""))
+        problems.extend(_text_problems(top, "first_query", QUERY_FIELDS))
         gatherings = _gatherings(top.get("families"), problems)
         families = (*FAMILIES, SILENCE, *gatherings)
         effects = _effects(top.get("effects"), families, problems)
@@ -173,6 +181,15 @@ class FaultBook:
         return signal.family if signal.family in self.families else "other"
 
 
+def runbook_at(name: str) -> str:
+    """Return where a runbook is: its path in the repository, or the address that it is.
+
+    >>> runbook_at("cdu-flow"), runbook_at("https://wiki.example.com/power"), runbook_at("")
+    ('docs/runbooks/cdu-flow.md', 'https://wiki.example.com/power', '')
+    """
+    return name if "://" in name or not name else f"docs/runbooks/{name}.md"
+
+
 def _gatherings(raw: object, problems: list[str]) -> dict[str, Gathering]:
     found = {}
     for name, body in as_mapping(raw, "families", problems).items():
@@ -187,89 +204,116 @@ def _gatherings(raw: object, problems: list[str]) -> dict[str, Gathering]:
 def _effects(raw: object, families: tuple[str, ...], problems: list[str]) -> dict[str, tuple[Term, ...]]:
     found = {}
     for name, body in as_mapping(raw, "effects", problems).items():
-        terms = _terms(body, f"effects.{name}", families, problems)
-        problems.extend(
-            f"effects.{name}[{i}].role: shared effects are `side`"
-            for i, term in enumerate(terms)
-            if term.role != "side"
-        )
-        found[name] = terms
+        found[name] = _terms(body, f"effects.{name}", families, problems, shared=True)
     return found
 
 
-def _terms(raw: object, place: str, families: tuple[str, ...], problems: list[str]) -> tuple[Term, ...]:
+def _terms(
+    raw: object, place: str, families: tuple[str, ...], problems: list[str], *, shared: bool = False
+) -> tuple[Term, ...]:
     if not isinstance(raw, list):
         problems.append(f"{place}: expected a list of terms")
         return ()
-    terms = [as_record(Term, body, f"{place}[{i}]", problems) for i, body in enumerate(raw)]
-    for i, term in enumerate(terms):
-        if term is not None:
-            problems.extend(f"{place}[{i}].{problem}" for problem in _term_problems(term, families))
-    return tuple([term for term in terms if term is not None])
+    terms = []
+    for i, body in enumerate(raw):
+        before = len(problems)
+        fields = as_fields(Term, body, f"{place}[{i}]", problems)
+        if len(problems) == before:
+            terms.append(Term(**fields))
+        if shared and fields.get("role", "side") != "side":
+            problems.append(f"{place}[{i}].role: shared effects are `side`")
+        problems.extend(f"{place}[{i}].{problem}" for problem in _term_problems(fields, families))
+    return tuple(terms)
 
 
-def _term_problems(term: Term, families: tuple[str, ...]) -> list[str]:
-    known = {*families, ANY}
-    problems = [f"shows.{family}: unknown family" for family in term.shows if family not in known]
+def _term_problems(term: dict[str, Any], families: tuple[str, ...]) -> list[str]:
+    """Say what is wrong with the fields of a term that could be read."""
+    at, of, shows = term.get("at"), term.get("of"), term.get("shows", {})
+    problems = [f"shows.{family}: unknown family" for family in shows if family not in {*families, ANY}]
     problems += [
         f"shows.{family}: `{sign}` is neither up, down nor any"
-        for family, sign in term.shows.items()
+        for family, sign in shows.items()
         if sign not in _SIGNS
     ]
-    problems += [f"of: unknown kind `{kind}`" for kind in term.of if kind not in KINDS]
-    if (term.at in {"self", "workload"}) == bool(term.of):
-        problems.append("of: missing" if not term.of else f"of: `{term.at}` needs no kinds")
-    if not term.shows:
+    problems += _kind_problems(term, "of")
+    if at is not None and of is not None and (at in {"self", "workload"}) == bool(of):
+        problems.append(f"of: `{at}` needs no kinds" if of else "of: missing")
+    if "shows" in term and not shows:
         problems.append("shows: name at least one family")
-    if not term.q or not all(0 < q < 1 for q in term.q):
+    if "q" in term and not (term["q"] and all(0 < q < 1 for q in term["q"])):
         problems.append("q: write chances between 0 and 1")
+    return problems + _duration_problems(term, "lag")
+
+
+def _kind_problems(fields: dict[str, Any], name: str) -> list[str]:
+    return [f"{name}: unknown kind `{kind}`" for kind in fields.get(name, ()) if kind not in KINDS]
+
+
+def _duration_problems(fields: dict[str, Any], name: str, least: int = 0) -> list[str]:
     try:
-        term.lag_ms  # noqa: B018 (reading it checks it)
+        if duration_ms(fields.get(name, "1s") or "0s") < least:
+            return [f"{name}: write a time above 0"]
     except ValueError as error:
-        problems.append(f"lag: {error}")
-    return problems
+        return [f"{name}: {error}"]
+    return []
+
+
+def _text_problems(fields: dict[str, Any], name: str, known: dict[str, object]) -> list[str]:
+    """Say why a text cannot be filled in with what is `known`."""
+    try:
+        str(fields.get(name, "")).format(**known)
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        listed = ", ".join(f"`{{{word}}}`" for word in known)
+        return [f"{name}: cannot be filled in ({error}); known are {listed}"]
+    return []
 
 
 def _faults(
     top: dict[str, Any], effects: dict[str, tuple[Term, ...]], families: tuple[str, ...], problems: list[str]
 ) -> list[FaultKind]:
-    default_query = str(top.get("first_query", ""))
     found = []
     for name, raw in as_mapping(top.get("faults"), "faults", problems).items():
-        place = f"faults.{name}"
-        body = {"first_query": default_query, **as_mapping(raw, place, problems)}
-        body["footprint"] = list(_terms(body.get("footprint", []), f"{place}.footprint", families, problems))
-        fault = as_record(FaultKind, body, place, problems, name=name)
-        if fault is None:
+        place, before = f"faults.{name}", len(problems)
+        body = as_mapping(raw, place, problems)
+        if len(problems) > before:
             continue
-        problems.extend(f"{place}.{problem}" for problem in _fault_problems(fault, effects, families))
-        extra = [term for effect in fault.effects for term in effects.get(effect, ())]
-        found.append(msgspec.structs.replace(fault, footprint=(*fault.footprint, *extra)))
+        written = body.pop("footprint", [])
+        terms = _terms(written, f"{place}.footprint", families, problems)
+        fields = as_fields(FaultKind, body, place, problems, known=("name", "footprint"))
+        if isinstance(written, list) and len(written) == len(terms):
+            fields["footprint"] = terms
+        problems.extend(f"{place}.{problem}" for problem in _fault_problems(fields, effects, families))
+        if len(problems) == before:
+            extra = [term for effect in fields["effects"] for term in effects[effect]]
+            fields["footprint"] = (*terms, *extra)
+            if "first_query" not in body:
+                fields["first_query"] = str(top.get("first_query", ""))
+            found.append(FaultKind(name=name, **fields))
     return found
 
 
 def _fault_problems(
-    fault: FaultKind, effects: dict[str, tuple[Term, ...]], families: tuple[str, ...]
+    fault: dict[str, Any], effects: dict[str, tuple[Term, ...]], families: tuple[str, ...]
 ) -> list[str]:
-    problems = [f"cause: unknown kind `{kind}`" for kind in fault.cause if kind not in KINDS]
-    problems += [f"effects: unknown effect `{name}`" for name in fault.effects if name not in effects]
-    problems += [f"collective: unknown family `{name}`" for name in fault.collective if name not in families]
-    if not 0 < fault.prior < 1:
-        problems.append(f"prior: {fault.prior:g} is no chance; write a number between 0 and 1")
-    if not any(term.role == "core" for term in fault.footprint):
+    """Say what is wrong with the fields of a fault kind that could be read."""
+    problems = ["cause: name at least one kind"] if fault.get("cause") == () else []
+    problems += _kind_problems(fault, "cause")
+    problems += [
+        f"effects: unknown effect `{name}`" for name in fault.get("effects", ()) if name not in effects
+    ]
+    problems += [
+        f"collective: unknown family `{name}`" for name in fault.get("collective", ()) if name not in families
+    ]
+    if "prior" in fault and not 0 < fault["prior"] < 1:
+        problems.append(f"prior: {fault['prior']:g} is no chance; write a number between 0 and 1")
+    if "footprint" in fault and not any(term.role == "core" for term in fault["footprint"]):
         problems.append("footprint: no core term, so nothing could ever show it")
-    if not fault.runbook and fault.pages in {"page", "ticket"}:
+    pages, severity = fault.get("pages"), fault.get("severity")
+    if pages in {"page", "ticket"} and fault.get("runbook") == "":
         problems.append("runbook: missing; whoever is called needs one")
-    wanted = {"page": ("critical", "error"), "ticket": ("warning",)}.get(fault.pages, ("info",))
-    if fault.severity not in wanted:
-        problems.append(f"severity: a {fault.pages} is {' or '.join(wanted)}, not {fault.severity}")
-    for name, text in (("change_fade", fault.change_fade), ("settle", fault.settle)):
-        try:
-            duration_ms(text or "0s")
-        except ValueError as error:
-            problems.append(f"{name}: {error}")
-    try:
-        (fault.summary + fault.first_query).format(entity="", name="", start=0, end=0, reason="")
-    except (KeyError, IndexError, ValueError) as error:
-        problems.append(f"summary, first_query: cannot be filled in: {error}")
-    return problems
+    wanted = {"page": ("critical", "error"), "ticket": ("warning",)}.get(str(pages), ("info",))
+    if pages and severity and severity not in wanted:
+        problems.append(f"severity: a {pages} is {' or '.join(wanted)}, not {severity}")
+    problems += _duration_problems(fault, "change_fade", least=1) + _duration_problems(fault, "settle")
+    problems += _text_problems(fault, "summary", SUMMARY_FIELDS)
+    return problems + _text_problems(fault, "first_query", QUERY_FIELDS)

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.table import Table
 from rich.text import Text
 
+from monitor.cli.tables import incident_table
 from monitor.demo.hall import natural
 from monitor.demo.page import page_view
 from monitor.demo.picture import DARK, clock, shade
@@ -19,6 +19,7 @@ from monitor.units import HOUR, SECOND
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from monitor.demo.hall import Hall
     from monitor.demo.pager import Page
@@ -31,7 +32,7 @@ MAP_ROWS, MAP_COLUMNS = 20, 60
 STEPS = {0.0: "·", 5.0: "░", 10.0: "▒", 15.0: "▓", 20.0: "█"}
 """Degrees above the usual, and the sign from there on where there are no colours."""
 
-RIGHT = {"sure", "after", "anomalies", "affected"}
+NAMED = ("the page named", "sure", "after", "anomalies", "affected")
 
 
 def tell(console: Console, demo: Demo, marks: list[Mark]) -> None:
@@ -39,7 +40,7 @@ def tell(console: Console, demo: Demo, marks: list[Mark]) -> None:
     _tell_hall(console, demo)
     draw_map(console, demo.hall, marks)
     console.print("\n[bold]What broke, and what the pager said[/]\n")
-    console.print(truth_table(demo))
+    console.print(truth_table(console, demo))
     _tell_score(console, demo)
     if (page := telling(demo)) is not None:
         console.print("\n[bold]One of the pages[/], as its receiver has it\n")
@@ -118,36 +119,31 @@ def _began(hall: Hall, marks: list[Mark], edges: np.ndarray) -> Text:
     return Text("  fault " + "".join(signs) + "  number, where it begins")
 
 
-def truth_table(demo: Demo) -> Table:
+def truth_table(console: Console, demo: Demo) -> Table:
     """Return what broke beside what was paged."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (
-        "",
-        "what broke",
-        "where",
-        "at",
-        "the page named",
-        "sure",
-        "after",
-        "anomalies",
-        "affected",
-    ):
-        table.add_column(column, justify="right" if column in RIGHT else "left")
-    for place, (row, fault) in enumerate(zip(demo.score.faults, demo.truth["faults"], strict=True)):
-        named = _named(row, demo.finder(place))
-        table.add_row(str(place + 1), row.scenario, row.entity, clock(fault["start"]), *named)
-    return table
+    rows = [
+        {
+            "": str(place + 1),
+            "what broke": row.scenario,
+            "where": row.entity,
+            "at": clock(fault["start"]),
+            **_named(row, demo.finder(place)),
+        }
+        for place, (row, fault) in enumerate(zip(demo.score.faults, demo.truth["faults"], strict=True))
+    ]
+    return incident_table(console, rows, least=("anomalies", "affected", "sure"))
 
 
-def _named(row: FaultRow, incident: Incident | None) -> tuple[str, ...]:
+def _named(row: FaultRow, incident: Incident | None) -> dict[str, str]:
     if incident is None:
-        return ("[red]nothing[/]", "", "", "", "")
+        return dict.fromkeys(NAMED, "") | {"the page named": "[red]nothing[/]"}
     after = "" if row.page_ms is None else f"{row.page_ms / 60_000:.1f} min"
     again = f" [red]({row.pages} pages)[/]" if row.pages > 1 else ""
-    return (
+    named = (
         f"[{'green' if row.rank == 1 else 'red'}]{incident.cause.entity}[/] {incident.cause.reason}{again}",
         f"{incident.cause.confidence:.0%}", after, f"{incident.anomalies:,}", f"{incident.affected.count:,}",
     )  # fmt: skip
+    return dict(zip(NAMED, named, strict=True))
 
 
 def _tell_score(console: Console, demo: Demo) -> None:

@@ -33,7 +33,12 @@ AT_MOST = frozenset(
 """Figures for which less is better; of all others, more."""
 
 
-def evaluate(truth: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]], run: str = "") -> Report:
+def evaluate(
+    truth: Mapping[str, Any],
+    incidents: Iterable[Mapping[str, Any]],
+    run: str = "",
+    where: tuple[str, str] = ("truth", "incidents"),
+) -> Report:
     """Score the transitions of a run's incidents against its truth (contract: `monitor evaluate`).
 
     An incident finds a fault when it paged between the fault's start and its end plus 30 min (or the truth's
@@ -43,10 +48,10 @@ def evaluate(truth: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]], r
     a fault that wants none. The pages of an incident that was merged are judged by the cause of the one that
     it was merged into. A ticket is found by an incident of severity warning or above, detected in that time.
 
-    Raises UsageError where a record lacks what the score needs.
+    Raises UsageError where a record lacks what the score needs; `where` is what it calls the two.
     """
-    known = _convert(truth, Truth, "truth")
-    standings = last_lines(_convert(list(incidents), list[Standing], "incidents"))
+    known = _convert(truth, Truth, where[0])
+    standings = last_lines(_convert(list(incidents), list[Standing], where[1]))
     footprints = [Footprint(fault) for fault in known.faults]
     paged = [(call, home(call, footprints)) for call in calls(standings)]
     rows = [_row(run, one, standings, paged) for one in footprints]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.notify.records import SPEAKS
-from monitor.notify.words import details, iso, links, shortened, summary
+from monitor.notify.words import details, links, shortened, summary
+from monitor.units import iso
 
 if TYPE_CHECKING:
     from monitor.config.notify import NotifySettings

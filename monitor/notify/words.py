@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from monitor.types import kind_of
-from monitor.units import HOUR, MINUTE
+from monitor.units import HOUR, MINUTE, iso
 
 if TYPE_CHECKING:
     from monitor.config.notify import NotifySettings
@@ -141,15 +140,6 @@ def listed(items: tuple[str, ...] | list[str], count: int) -> list[str]:
     """
     first = list(items[:LISTED])
     return first + ([f"and {count - len(first):,} more"] if count > len(first) else [])
-
-
-def iso(ms: int) -> str:
-    """Return a time as PagerDuty reads it.
-
-    >>> iso(1_795_500_000_000)
-    '2026-11-24T06:00:00.000Z'
-    """
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ago(ms: int) -> str:

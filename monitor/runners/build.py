@@ -67,7 +67,7 @@ def build_replay(plan: ReplayPlan) -> Replay:
     topology = Topology.empty() if topology_file is None else read_topology(topology_file)
     settings = rules.settings
     setup = Setup(
-        rules.catalog, settings, rules.faults_text, topology, plan.partitions, rollups=plan.store is not None
+        rules.catalog, settings, rules.faults, topology, plan.partitions, rollups=plan.store is not None
     )  # fmt: skip
     who = identity([*files, *([topology_file] if topology_file else [])], [rules.digest])
     state = StateDir(plan.state_dir, who + (" stored" if plan.store else "")) if plan.state_dir else None

@@ -125,7 +125,7 @@ def outside(dead: Mapping[str, int], sources: Sources, scraped: Sequence[Scraped
 
 def _pipeline(rules: Rules, topology: Path | None) -> Pipeline:
     known = Topology.empty() if topology is None else read_topology(topology)
-    return Pipeline(Setup(rules.catalog, rules.settings, rules.faults_text, known))
+    return Pipeline(Setup(rules.catalog, rules.settings, rules.faults, known))
 
 
 def _scrape(path: Path, target: Target, sources: Sources, ts: int) -> tuple[list[bytes], int]:

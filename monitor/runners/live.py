@@ -172,7 +172,7 @@ class Live:
 
 def _setup(rules: Rules, topology: Topology, plan: LivePlan) -> Setup:
     return Setup(
-        rules.catalog, rules.settings, rules.faults_text, topology, plan.partitions, rollups=bool(plan.store)
+        rules.catalog, rules.settings, rules.faults, topology, plan.partitions, rollups=bool(plan.store)
     )  # fmt: skip
 
 

@@ -73,9 +73,15 @@ class Recorder:
     def __init__(
         self, outputs: Outputs, lengths: dict[str, int], writer: StoreWriter | None, report: Report
     ) -> None:
-        self._files = {name: LinesOut(path, lengths.get(name, 0)) for name, path in outputs.asked().items()}
+        self._files: dict[str, LinesOut] = {}
         self._writer = writer
         self.report = report
+        try:
+            for name, path in outputs.asked().items():
+                self._files[name] = LinesOut(path, lengths.get(name, 0))
+        except BaseException:
+            self.drop()
+            raise
 
     def tick(self, output: SiteOutput) -> None:
         """Take what a closed tick gave."""

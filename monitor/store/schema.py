@@ -1,6 +1,9 @@
 """Versions of the schema: each migration brings a store from one to the next, and none goes back.
 
 Statements can be run again: a migration that was cut short is done again whole. Its number is written last.
+
+The first migration makes the tables as they are today, so a new store has every column before later
+migrations run: one that adds a column says `ADD COLUMN IF NOT EXISTS`.
 """
 
 from __future__ import annotations

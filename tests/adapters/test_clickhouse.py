@@ -198,3 +198,28 @@ def test_the_engine_is_loaded_only_when_a_store_is_opened() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "problem"),
+    [
+        ("", "Empty query$"),
+        ("SELECT 1; SELECT 2", "Multi-statements are not allowed"),
+        ("SELEC 1", r"failed at position 7 \(1\): 1. Expected"),
+        ("SELECT 1 INTO /* a */ outfile '{path}'", "INTO OUTFILE writes a file"),
+        ("INSERT INTO FUNCTION file('{path}') SELECT 1", "readonly"),
+        ("DROP TABLE m1", "readonly"),
+    ],
+)
+def test_a_question_is_one_and_only_reads(tmp_path: Path, question: str, problem: str) -> None:
+    """What it says is about the words of whoever asks, not about those that the client adds."""
+    path = tmp_path / "stolen.csv"
+    with Store.open(f"chdb://{tmp_path}/store", create=True) as store:
+        with pytest.raises(StoreError, match=problem) as error:
+            store.ask(question.format(path=path))
+        assert "SETTINGS" not in str(error.value).partition("Expected")[0]
+        assert "Native" not in str(error.value)
+        assert store.ask("SELECT 'x INTO OUTFILE \\\\n' AS `INTO OUTFILE`; -- one") == (
+            ("INTO OUTFILE",), [("x INTO OUTFILE \\n",)],
+        )  # fmt: skip
+    assert not path.exists()

@@ -40,7 +40,7 @@ class Timed:
         (rules_dir / "settings.yaml").write_text("\n".join(lines))
         rules = load_rules(rules_dir)
         topology = Topology.parse(run.topology_lines())
-        setup = Setup(rules.catalog, rules.settings, rules.faults_text, topology, rollups=rollups)
+        setup = Setup(rules.catalog, rules.settings, rules.faults, topology, rollups=rollups)
         self.pipeline = Pipeline(setup)
         self.ticks: list[float] = []
         self.samples = self.incidents = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.catalog import Catalog
+from monitor.catalog import Catalog, Unit
 from monitor.errors import ConfigError
 
 GAUGE = (
@@ -95,7 +97,7 @@ metrics:
         "metrics.gpu.temp.aliases[2]: expected a mapping, got a number",
         "metrics.gpu.temp.aliases[3].type: unknown value `count`; did you mean `counter`?",
         "metrics.gpu.temp.type: unknown value `guage`; did you mean `gauge`?",
-        "metrics.gpu.temp.unit: unknown value `k`; docs/rules.md lists what there is",
+        f"metrics.gpu.temp.unit: unknown value `k`; known are {', '.join(f'`{u}`' for u in get_args(Unit))}",
         "metrics.gpu.temp.family: unknown value `heatt`; did you mean `heat`?",
         "metrics.gpu.temp.low: expected `float | null`, got `str`",
         "metrics.gpu.temp.high: `1e9` is a text in YAML; write 1.0e+09",

@@ -163,7 +163,7 @@ def test_files_that_cannot_be_read_are_told_with_their_place(tmp_path):
     truth, incidents = write(tmp_path, [{"id": "x"}], [])
     result = run(truth, incidents)
     assert isinstance(result.exception, UsageError)
-    assert str(result.exception).startswith(f"{tmp_path}: truth: ")
+    assert str(result.exception).startswith(f"{truth}: Object missing required field `entity`")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no sub-directory holds both"):
         CliRunner().invoke(evaluate_command, ["--all", str(tmp_path / "empty")], catch_exceptions=False)

@@ -39,11 +39,17 @@ def test_list_says_what_became_of_each_event(outbox):
     """Number, time, channel, incident, status, reason; something dead makes the exit code 1."""
     result = run("list", "--outbox", outbox)
     assert result.stdout.splitlines() == [
-        "1 2026-11-24T06:00:00.000Z pagerduty trigger a episode 1 critical: sent, ok, attempts 1: 202",
-        "2 2026-11-24T06:00:00.000Z pagerduty trigger b episode 1 critical: dead, permanent, attempts 1: 403 no such key",
+        "1 2026-11-24T06:00:00.000Z pagerduty trigger a episode 1, critical at cdu:c01 (coolant_flow_low): sent, ok, attempts 1: 202",
+        "2 2026-11-24T06:00:00.000Z pagerduty trigger b episode 1, critical at cdu:c01 (coolant_flow_low): dead, permanent, attempts 1: 403 no such key",
     ]
     assert result.exit_code == 1
     assert run("list", "--outbox", outbox, "--status", "sent").exit_code == 0
+
+
+def test_an_empty_list_is_said(outbox):
+    """Nothing on the screen would leave the question open."""
+    assert run("list", "--outbox", outbox, "--status", "held").stdout == "no pages are held\n"
+    assert run("list", "--outbox", outbox, "--status", "held", "--json").stdout == ""
 
 
 def test_list_prints_records(outbox):

@@ -26,10 +26,9 @@ def run(*arguments: str) -> Result:
 @pytest.fixture
 def own(tmp_path):
     """An operator's directory with one file of each kind."""
-    for name in ("metrics.yaml", "xid.yaml"):
+    for name in ("faults.yaml", "metrics.yaml", "xid.yaml"):
         shutil.copy(ROOT / "rules" / name, tmp_path / name)
     (tmp_path / "settings.yaml").write_text("tick_ms: 20000\n")
-    (tmp_path / "faults.yaml").write_text("faults: []\n")
     return tmp_path
 
 
@@ -70,7 +69,7 @@ def test_good_rules_say_what_they_hold(own):
     """A short answer, and exit code 0."""
     result = run("check", "--rules", own)
     assert result.exit_code == 0
-    assert "172 XID codes; digest " in result.stdout
+    assert f"172 XID codes, {len(load_rules().faults.faults)} fault kinds; digest " in result.stdout
     assert json.loads(run("check", "--json", "--rules", own).stdout) == {"ok": True, "problems": []}
 
 
@@ -80,7 +79,7 @@ def test_own_files_stand_for_the_shipped_ones(own):
     rules = load_rules(own)
     assert rules.settings == Settings(tick_ms=20_000)
     assert 79 in rules.catalog.xid
-    assert rules.faults_text == "faults: []\n"
+    assert rules.faults == load_rules().faults
     assert sorted(read_rules(own)) == sorted(RULES_FILES)
 
 
@@ -103,18 +102,22 @@ def test_a_directory_that_is_not_there_is_bad_usage(tmp_path):
 
 def test_empty_runbooks_are_problems(own, monkeypatch):
     """A runbook without words helps nobody at night."""
-    docs = own / "docs" / "runbooks"
-    docs.mkdir(parents=True)
-    (docs / "empty.md").write_text("\n")
-    (docs / "full.md").write_text("# Look at the fan\n")
-    (own / "faults.yaml").write_text(
-        "faults: [{name: a, runbook: runbooks/empty.md}, {name: b, runbook: runbooks/full.md}]"
-    )
+    shutil.copytree(ROOT / "docs" / "runbooks", own / "docs" / "runbooks")
+    (own / "docs" / "runbooks" / "chiller.md").write_text("\n")
     monkeypatch.setattr("monitor.adapters.rules._checkout", lambda: own)
-    result = run("check", "--rules", own)
-    assert result.stdout.splitlines()[:-1] == [
-        "faults.yaml: faults[0].runbook: docs/runbooks/empty.md is empty; write it"
+    assert run("check", "--rules", own).stdout.splitlines()[:-1] == [
+        f"faults.yaml: faults.{name}.runbook: docs/runbooks/chiller.md is empty; write it"
+        for name in ("chiller", "hall_cooling")
     ]
+
+
+def test_show_tells_what_a_fault_kind_is(own):
+    """What becomes of it, and who shows what, with the shared effects written out."""
+    first, *terms = run("show", "cdu_flow", "--rules", own).stdout.splitlines()
+    assert first.startswith("fault cdu_flow of cdu: page, critical, class infrastructure, prior 2e-05; ")
+    assert first.endswith("; docs/runbooks/cdu-flow.md")
+    assert terms[:2] == ["    core, beneath gpu: heat up", "    expected, self: coolant_flow; within 5m"]
+    assert any(term.startswith("    side, victims job: progress, ") for term in terms)
 
 
 def test_show_answers_for_any_name(own):
@@ -159,6 +162,7 @@ def test_show_prints_everything_as_records(own):
     rules = load_rules(own)
     assert (len(record["metrics"]), len(record["xid"])) == (len(rules.catalog.metrics), 172)
     assert record["settings"]["tick_ms"] == 20_000
+    assert [fault["name"] for fault in record["faults"]] == [fault.name for fault in rules.faults.faults]
     assert record["digest"] == rules.digest
 
 
@@ -167,7 +171,7 @@ def test_show_says_no_to_a_name_that_means_nothing(own):
     result = run("show", "tick_ms", "nonsense", "--rules", own)
     assert result.exit_code == 1
     assert result.stdout == "tick_ms: 20000\n"
-    assert result.stderr == "No metric, XID code, setting or label map is called nonsense.\n"
+    assert result.stderr == "No metric, XID code, setting, fault kind or label map is called nonsense.\n"
 
 
 def test_the_manuals_session_is_real(tmp_path):
@@ -178,5 +182,4 @@ def test_the_manuals_session_is_real(tmp_path):
     metrics = (ROOT / "rules" / "metrics.yaml").read_text().replace("unit: celsius", "unit: celcius", 1)
     (tmp_path / "metrics.yaml").write_text(metrics)
     (tmp_path / "settings.yaml").write_text("skew_ms: 10000\n")
-    (tmp_path / "faults.yaml").write_text("faults: []\n")
     assert run("check", "--rules", tmp_path).stdout.splitlines() == told

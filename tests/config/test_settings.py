@@ -58,7 +58,10 @@ def test_settings_do_not_change_once_read():
     ("text", "expected"),
     [
         ("tick_msx: 1", ["tick_msx: unknown key; did you mean `tick_ms`?"]),
-        ("colour: red", ["colour: unknown key; docs/rules.md lists what there is"]),
+        (
+            "colour: red",
+            [f"colour: unknown key; known are {', '.join(f'`{field.name}`' for field in FIELDS)}"],
+        ),
         ("tick_ms: ten", ["tick_ms: expected `int`, got `str`"]),
         ("tick_ms: true", ["tick_ms: expected `int`, got `bool`"]),
         ("tick_ms: 10000.5", ["tick_ms: expected `int`, got `float`"]),

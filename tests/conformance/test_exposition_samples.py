@@ -105,7 +105,7 @@ def test_a_real_scrape(name):
 
 def test_real_readings_come_out_in_our_units():
     """MiB, mJ, percent and the last XID as the catalogue means them; DCGM's blank is no temperature."""
-    setup = Setup(RULES.catalog, RULES.settings, RULES.faults_text, Topology.empty(), rollups=True)
+    setup = Setup(RULES.catalog, RULES.settings, RULES.faults, Topology.empty(), rollups=True)
     pipeline = Pipeline(setup)
     got, assembly = {}, Assembly()
     for name in FRAMES:

@@ -47,7 +47,52 @@ def test_every_problem_of_a_file_is_told_with_its_place():
         "faults.a.footprint: no core term, so nothing could ever show it",
         "faults.a.runbook: missing; whoever is called needs one",
         "faults.a.severity: a page is critical or error, not warning",
-        "faults.a.summary, first_query: cannot be filled in: 'what'",
+        "faults.a.summary: cannot be filled in ('what'); known are `{entity}`, `{reason}`",
+    ]
+
+
+def test_a_field_that_cannot_be_read_hides_no_problem_of_the_others():
+    """What is wrong with the form and what is wrong with the sense is told in one run, and nothing twice."""
+    with pytest.raises(ConfigError) as caught:
+        FaultBook.parse(
+            """
+            first_query: "{entity[x]}"
+            effects:
+              e: [{at: here}, {at: self, shows: {heat: up}}]
+            faults:
+              b: [gpu]
+              a:
+                cause: []
+                incident_class: infrastructure
+                severity: info
+                prior: often
+                pages: page
+                runbook: 3
+                change_fade: 0s
+                summary: "{entity}"
+                footprint:
+                  - {at: nowhere, of: [gpuu], shows: {heet: up}}
+                  - {at: victims, of: job, shows: {}, q: []}
+            """
+        )
+    assert [problem.split(": ", 1)[0] for problem in caught.value.problems] == [
+        "first_query",
+        "effects.e[0].at",
+        "effects.e[0].shows",
+        "effects.e[0].role",
+        "effects.e[1].role",
+        "faults.b",
+        "faults.a.footprint[0].at",
+        "faults.a.footprint[0].shows.heet",
+        "faults.a.footprint[0].of",
+        "faults.a.footprint[1].of",
+        "faults.a.footprint[1].shows",
+        "faults.a.footprint[1].q",
+        "faults.a.prior",
+        "faults.a.runbook",
+        "faults.a.cause",
+        "faults.a.severity",
+        "faults.a.change_fade",
     ]
 
 

@@ -114,7 +114,7 @@ def test_a_fleet_that_is_well_has_nothing_to_tell():
     """No topology is no fault of the frames; everything else is silent."""
     rules = load_rules()
     known = Topology.parse((line.encode() for line in topology()), "t")
-    pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults_text, known))
+    pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults, known))
     report = diagnose(pipeline, rules.catalog, rules.settings, Outside())
     assert report.findings == ()
     assert report.at == 0
@@ -123,7 +123,7 @@ def test_a_fleet_that_is_well_has_nothing_to_tell():
 def test_what_never_became_a_frame_is_told():
     """From the sources: unmapped names, missing labels, targets that fail."""
     rules = load_rules()
-    pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults_text, Topology.empty()))
+    pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults, Topology.empty()))
     left = (
         LeftOut("unmapped", "acme", 3, ("a",)),
         LeftOut("unmapped", "zeta", 9, ("a", "b")),

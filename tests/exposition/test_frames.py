@@ -243,9 +243,7 @@ def test_replicas_that_went_away_leave_nothing(scraped):
 
 def test_counters_of_servers_become_rates_in_the_pipeline(rules, scraped):
     """What vLLM counts is requests and tokens a second, of a replica of its model."""
-    pipeline = Pipeline(
-        Setup(rules.catalog, rules.settings, rules.faults_text, Topology.empty(), rollups=True)
-    )
+    pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults, Topology.empty(), rollups=True))
     for k in range(3):
         text = vllm({"stop": 100 + 30 * k}, {"0.1": 20 * k, "1.0": 30 * k, "+Inf": 30 * k})
         text += f'vllm:generation_tokens_total{{model_name="m"}} {k * 3000}\nvllm:kv_cache_usage_perc{{model_name="m"}} 0.5\n'

@@ -57,7 +57,7 @@ def run(lines: list[bytes], settings: Path, *, live: bool, partitions: int = 1) 
     """Return what a pipeline gives: anomalies, incidents, decisions, dead letters, and the ticks it visited."""
     rules = load_rules(settings)
     pipeline = Pipeline(
-        Setup(rules.catalog, rules.settings, rules.faults_text, Topology.empty(), partitions), live=live
+        Setup(rules.catalog, rules.settings, rules.faults, Topology.empty(), partitions), live=live
     )
     outputs, dead = [], []
     clock = 0
