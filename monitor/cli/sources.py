@@ -154,7 +154,7 @@ def transitions(file: Path | None, store: str | None) -> list[Incident]:
     from monitor.adapters import records
 
     assert file is not None
-    return records.transitions(file)
+    return list(records.transitions(file))
 
 
 def decisions(store: str) -> list[Decision]:

@@ -16,9 +16,11 @@ import msgspec
 from monitor.adapters.journal import Place
 from monitor.adapters.outbox import read_events
 from monitor.adapters.records import transitions
+from monitor.adapters.rotation import take_back
 from monitor.errors import StateError
 from monitor.ingest.frames import Header, read_header
 from monitor.runners.recorder import Recorder, Report
+from monitor.types import Incident
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -66,15 +68,19 @@ class Life:
         kept = parts.state.load()
         self.place, self.clock = parts.journal.first, 0
         self._report = Report(resumed=kept is not None)
-        lengths: dict[str, int] = {}
         if kept is not None:
             self._restore(kept)
-            lengths = _still_there(parts.outputs, kept["lengths"])
+        aside: dict[str, int] = kept.get("aside", {}) if kept else {}
+        for name, path in parts.outputs.asked().items():
+            take_back(path, aside.get(name, 0))
+        lengths = _still_there(parts.outputs, kept["lengths"] if kept else {})
         state = kept["store"] if kept and stored and stored.holds(kept) else None
         writer = stored.begin(state) if stored else None
-        self._recorder = Recorder(parts.outputs, lengths, writer, self._report)
+        self._recorder = Recorder(parts.outputs, lengths, writer, self._report, aside)
         assert parts.outputs.incidents is not None
         parts.board.reset(transitions(parts.outputs.incidents))
+        if kept is not None and "open" in kept:
+            parts.board.recall(msgspec.convert(kept["open"], list[Incident]))
         parts.meters.standing(parts.board.standing())
         self._paged = 0
         self._saved = (time.monotonic(), self._report.ticks, self.place, 0.0)
@@ -169,6 +175,8 @@ class Life:
         parts.state.save(
             {
                 "lengths": self._recorder.sync(),
+                "aside": self._recorder.aside,
+                "open": msgspec.to_builtins(parts.board.unfinished()),
                 "clock": self.clock,
                 "place": self.place,
                 "pipeline": self.pipeline.to_state(),
@@ -179,6 +187,7 @@ class Life:
         now = time.monotonic()
         self._saved = (now, self._report.ticks, self.place, now - began)
         parts.meters.snapshot.set(parts.clock() / 1000)
+        self._recorder.rotate(parts.settings.records_keep_bytes)
         parts.journal.forget(self.place, (parts.clock() - parts.settings.journal_keep_ms) / 1000)
 
     def _write_pages(self) -> None:
