@@ -70,6 +70,7 @@ class Meters:
             "monitor_snapshot_timestamp_seconds", "When the last snapshot was taken.", registry=r
         )
         self.failures = Count("monitor_failures", "Times that work stopped and began again.", registry=r)
+        self.crashes = Count("monitor_crashes", "Crashes of the pipeline, by where.", ["at"], registry=r)
         self.targets = Gauge("monitor_scrape_targets", "Targets to scrape.", ["job"], registry=r)
         self.up = Gauge("monitor_scrape_targets_up", "Those whose last scrape worked.", ["job"], registry=r)
         self.target_files = Gauge(

@@ -8,7 +8,7 @@ nothing is written twice.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,18 +19,20 @@ from monitor.adapters.records import transitions
 from monitor.adapters.rotation import take_back
 from monitor.errors import StateError
 from monitor.ingest.frames import Header, read_header
+from monitor.runners.crashes import CrashError, Crashes
 from monitor.runners.recorder import Recorder, Report
 from monitor.types import Incident
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from monitor.adapters.journal import Journal
     from monitor.adapters.meters import Meters
     from monitor.adapters.statedir import StateDir
     from monitor.config.settings import Settings
+    from monitor.ingest.frames import Rejection
     from monitor.pipeline import Pipeline
     from monitor.runners.board import Board
     from monitor.runners.delivery import Delivery
@@ -57,6 +59,7 @@ class Parts:
     board: Board
     meters: Meters
     clock: Callable[[], int]
+    crashes: Crashes = field(default_factory=Crashes)
 
 
 class Life:
@@ -104,7 +107,8 @@ class Life:
 
     def feed(self, lines: list[bytes], behind: Place) -> None:
         """Take lines of the journal up to the place behind them."""
-        accept, closes_at = self.pipeline.accept, self.pipeline.closes_at
+        accept, aside = self.pipeline.accept, self._parts.crashes.lines
+        closes_at = self.pipeline.closes_at
         segment, number = behind.file, behind.line - len(lines)
         for data in lines:
             number += 1
@@ -115,28 +119,54 @@ class Life:
                 if received >= closes_at:
                     self.advance(received)
                     closes_at = self.pipeline.closes_at
-            rejection = accept(data, header, self.clock)
+            rejection = aside.get((segment, number)) if aside else None
+            if rejection is None:
+                try:
+                    rejection = accept(data, header, self.clock)
+                except Exception as error:
+                    raise CrashError((segment, number)) from error
             if rejection is not None:
-                self._recorder.dead({"file": segment, "line": number}, data, received, rejection)
-                self._parts.meters.dead.labels(str(rejection.reason)).inc()
+                self._dead({"file": segment, "line": number}, data, received, rejection)
         self.place = behind
         self._report.lines += len(lines)
         self._recorder.late(self.pipeline.take_late())
         self._parts.meters.quality({str(reason): n for reason, n in self.pipeline.quality.items()})
 
+    def _dead(
+        self, position: dict[str, str | int], line: bytes, received: int | None, rejection: Rejection
+    ) -> None:
+        self._recorder.dead(position, line, received, rejection)
+        self._parts.meters.dead.labels(str(rejection.reason)).inc()
+
     def advance(self, clock: int) -> None:
         """Close what the clock has closed."""
-        self._write(self.pipeline.advance(clock))
+        self._set_aside()
+        self._write(self._closing(self.pipeline.advance(clock)))
+
+    def _set_aside(self) -> None:
+        """Empty the ticks on which the pipeline crashed."""
+        for end, rejection in self._parts.crashes.ticks.items():
+            for line in self.pipeline.set_aside(end):
+                header = read_header(line)
+                received = header.received if isinstance(header, Header) else None
+                self._dead({"tick": end}, line, received, rejection)
+
+    def _closing(self, closed: Iterator[SiteOutput]) -> Iterator[SiteOutput]:
+        try:
+            yield from closed
+        except Exception as error:
+            raise CrashError(self.pipeline.closed) from error
 
     def finish(self) -> None:
         """Close every tick, as a replay does at its end."""
-        self._write(self.pipeline.finish(self.clock))
+        self._set_aside()
+        self._write(self._closing(self.pipeline.finish(self.clock)))
         self._recorder.late(self.pipeline.take_late(final=True))
         if self._stored is not None and self._stored.writer is not None:
             self._stored.writer.finish()
 
-    def _write(self, closed: Iterable[SiteOutput]) -> None:
-        for output, seconds in _timed(iter(closed)):
+    def _write(self, closed: Iterator[SiteOutput]) -> None:
+        for output, seconds in _timed(closed):
             self._recorder.tick(output)
             self._parts.meters.tick(output, seconds)
             if output.incidents or output.decisions:
@@ -187,6 +217,7 @@ class Life:
         now = time.monotonic()
         self._saved = (now, self._report.ticks, self.place, now - began)
         parts.meters.snapshot.set(parts.clock() / 1000)
+        parts.crashes.forget(self.place, self.pipeline.closed)
         self._recorder.rotate(parts.settings.records_keep_bytes)
         parts.journal.forget(self.place, (parts.clock() - parts.settings.journal_keep_ms) / 1000)
 

@@ -162,6 +162,11 @@ class Live:
             found["outbox"] = self.delivery.problem
         return found
 
+    def warnings(self) -> dict[str, str]:
+        """Say what somebody should see to although the process is caught up."""
+        told = self.engine.crashes.told
+        return {"crashed": told} if told else {}
+
     def measure(self) -> None:
         """Set the gauges that nobody else sets."""
         self.meters.lag.set(self.engine.lag_ms() / 1000)
