@@ -11,6 +11,8 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from monitor.adapters.arrow import packed
 from monitor.adapters.dsn import SERVERS, Dsn, password, read_dsn
 from monitor.errors import StoreBusyError, StoreError, StoreRefusedError
@@ -44,6 +46,17 @@ ENGINE_FILES = {"data", "metadata", "status", "store", "tmp", PROBE}
 
 NOT_ENOUGH_SPACE = 243
 FULL = ("No space left on device", "NOT_ENOUGH_SPACE", f"Code: {NOT_ENOUGH_SPACE}")
+
+
+class TableStats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a table holds, and of a tier of rollups the time it covers, ms."""
+
+    table: str
+    rows: int
+    bytes: int
+    parts: int
+    first: int | None = None
+    last: int | None = None
 
 
 class Store:
@@ -173,20 +186,20 @@ class Store:
         with told(self.dsn):
             self._client.raw_insert(table.name, arrow.schema.names, packed(arrow), fmt="Arrow")
 
-    def stats(self) -> list[tuple[str, int, int, int]]:
-        """Return name, rows, bytes and parts of each table."""
+    def stats(self) -> list[TableStats]:
+        """Return what each table holds."""
         return [
-            (str(name), int(rows), int(size), int(parts))
+            TableStats(str(name), int(rows), int(size), int(parts), *self._covers(name))
             for name, rows, size, parts in self.rows(STATS.sql, database=self.dsn.database)
         ]
 
-    def covers(self, tier: str) -> tuple[int, int] | None:
-        """Return the time that a tier of rollups covers, in milliseconds; None for none."""
-        if tier not in TIERS:
-            return None
-        sql = f"SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM {tier}"
+    def _covers(self, table: str) -> tuple[int, int] | tuple[()]:
+        """Return the time that a tier of rollups covers."""
+        if table not in TIERS:
+            return ()
+        sql = f"SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM {table}"
         first, last, count = self.rows(sql)[0]
-        return (first * 1000, last * 1000 + TIERS[tier]) if count else None
+        return (first * 1000, last * 1000 + TIERS[table]) if count else ()
 
     def close(self) -> None:
         """Let go. The last client of a directory frees it for other processes."""
@@ -257,8 +270,8 @@ def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
     while (holder := _holder(path / "status")) is not None:
         if time.monotonic() >= deadline:
             raise StoreBusyError(
-                f"chdb://{path}: is open in another process ({holder}); stop that one, ask it over HTTP, "
-                "or use a server, which many processes share"
+                f"chdb://{path}: is open in another process ({holder}); stop that one, name it with "
+                "--url where a command takes that, or use a server, which many processes share"
             )
         time.sleep(0.05)
 

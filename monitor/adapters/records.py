@@ -47,9 +47,9 @@ def standing(transitions_: Iterable[Incident]) -> list[Incident]:
     return sorted(last.values(), key=lambda incident: (incident.detected_at, incident.id, incident.episode))
 
 
-def dead_letters(path: Path) -> Iterator[DeadLetter]:
-    """Yield the dead letters of a file."""
-    return read_records(path, DeadLetter)
+def dead_letters(path: Path, *, torn: bool = False) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a file, which may be being written (`torn`)."""
+    return read_records(path, DeadLetter, torn=torn)
 
 
 def decisions(path: Path, *, torn: bool = False) -> list[Decision]:

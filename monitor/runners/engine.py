@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,6 +73,11 @@ class Engine:
     def alive(self) -> bool:
         """Whether it works."""
         return self._thread.is_alive()
+
+    @property
+    def dead(self) -> Counter[str]:
+        """Dead letters since the state was begun, by reason."""
+        return Counter() if self._life is None else Counter(self._life.dead)
 
     def behind(self) -> int:
         """Return how many bytes of the journal wait."""

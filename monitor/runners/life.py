@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from monitor.adapters.clickhouse import Store
     from monitor.adapters.journal import Journal
     from monitor.adapters.meters import Meters
     from monitor.adapters.statedir import StateDir
@@ -108,7 +109,7 @@ class Life:
     def feed(self, lines: list[bytes], behind: Place) -> None:
         """Take lines of the journal up to the place behind them."""
         accept, aside = self.pipeline.accept, self._parts.crashes.lines
-        closes_at = self.pipeline.closes_at
+        closes_at, dead = self.pipeline.closes_at, self._report.dead.total()
         segment, number = behind.file, behind.line - len(lines)
         for data in lines:
             number += 1
@@ -129,6 +130,8 @@ class Life:
                 self._dead({"file": segment, "line": number}, data, received, rejection)
         self.place = behind
         self._report.lines += len(lines)
+        if self._report.dead.total() > dead:
+            self._recorder.show()
         self._recorder.late(self.pipeline.take_late())
         self._parts.meters.quality({str(reason): n for reason, n in self.pipeline.quality.items()})
 
@@ -175,6 +178,10 @@ class Life:
                 self._parts.board.take(output.incidents)
                 self._parts.meters.standing(self._parts.board.standing())
                 self._parts.delivery.take(output.incidents)
+
+    def another_store(self) -> Store | None:
+        """Return the store with a client of its own, for another thread; None where it is away."""
+        return None if self._stored is None else self._stored.another()
 
     @property
     def has_store(self) -> bool:

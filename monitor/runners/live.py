@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("monitor.live")
 
-JOURNAL, OUTBOX = "journal", "outbox.db"
+JOURNAL, OUTBOX, DEAD = "journal", "outbox.db", "dead.ndjson"
 LAG_MS = 60_000
 """Work that is further behind than this is not caught up."""
 
@@ -183,7 +183,7 @@ def _setup(rules: Rules, topology: Topology, plan: LivePlan) -> Setup:
 
 def _outputs(state: Path) -> Outputs:
     return Outputs(
-        state / "incidents.ndjson", state / "anomalies.ndjson", state / "dead.ndjson", state / DECISIONS
+        state / "incidents.ndjson", state / "anomalies.ndjson", state / DEAD, state / DECISIONS
     )  # fmt: skip
 
 
