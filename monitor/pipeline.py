@@ -117,6 +117,10 @@ class Pipeline:
         while (held := self._first_held()) is not None:
             yield self._close(held, judge=False)
 
+    def set_aside(self, end: int) -> list[bytes]:
+        """Take the frames of an open tick out of it and return them; that their sources live is noted."""
+        return [line for partition in self._partitions for line in partition.set_aside(end)]
+
     def take_late(self, *, final: bool = False) -> list[Late]:
         """Return what came late since the last time, with `Setup.rollups`; at the end, what waits too."""
         closed = LATEST_TS if final else self._closed

@@ -18,6 +18,7 @@ class DeadReason(StrEnum):
     ABSURD_TS = "absurd_ts"
     AHEAD = "ahead_of_received"
     OVERSIZED = "oversized"
+    CRASHED = "crashed"
 
 
 class Quality(StrEnum):

@@ -13,6 +13,8 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from monitor.adapters.arrow import packed
 from monitor.adapters.dsn import SERVERS, Dsn, password, read_dsn
 from monitor.errors import StoreBusyError, StoreError, StoreRefusedError
@@ -32,11 +34,14 @@ logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # wha
 ENGINE = {"max_server_memory_usage": "2000000000", "mark_cache_size": "268435456"}
 """What the embedded engine may use: by its own defaults it takes 0.9 of the machine."""
 
+LONGEST_S = 600
+"""A statement that takes longer is given up."""
+
 SETTINGS = {
     "async_insert": 0,
     "do_not_merge_across_partitions_select_final": 1,
     "max_bytes_before_external_group_by": 500_000_000,
-    "max_execution_time": 600,
+    "max_execution_time": LONGEST_S,
     "max_memory_usage": 1_500_000_000,
     "max_partitions_per_insert_block": 0,
     "optimize_on_insert": 0,
@@ -52,6 +57,17 @@ STATEMENT = "SELECT formatQuerySingleLine({text:String})"
 QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*\"""")
 NOT_ENOUGH_SPACE = 243
 FULL = ("No space left on device", "NOT_ENOUGH_SPACE", f"Code: {NOT_ENOUGH_SPACE}")
+
+
+class TableStats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a table holds, and of a tier of rollups the time it covers, ms."""
+
+    table: str
+    rows: int
+    bytes: int
+    parts: int
+    first: int | None = None
+    last: int | None = None
 
 
 class Store:
@@ -148,9 +164,9 @@ class Store:
             return Store(self.dsn, _client(self.dsn, self.dsn.database), self.token)
 
     def command(self, sql: str, **parameters: Any) -> None:
-        """Run a statement."""
+        """Run a statement. Long parameters go in the body: a server takes an address of a megabyte."""
         with told(self.dsn):
-            self._client.command(sql, parameters=parameters)
+            self._client.raw_query(sql, parameters=parameters or None)
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return the rows that a query gives."""
@@ -190,20 +206,20 @@ class Store:
         with told(self.dsn):
             self._client.raw_insert(table.name, arrow.schema.names, packed(arrow), fmt="Arrow")
 
-    def stats(self) -> list[tuple[str, int, int, int]]:
-        """Return name, rows, bytes and parts of each table."""
+    def stats(self) -> list[TableStats]:
+        """Return what each table holds."""
         return [
-            (str(name), int(rows), int(size), int(parts))
+            TableStats(str(name), int(rows), int(size), int(parts), *self._covers(name))
             for name, rows, size, parts in self.rows(STATS.sql, database=self.dsn.database)
         ]
 
-    def covers(self, tier: str) -> tuple[int, int] | None:
-        """Return the time that a tier of rollups covers, in milliseconds; None for none."""
-        if tier not in TIERS:
-            return None
-        sql = f"SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM {tier}"
+    def _covers(self, table: str) -> tuple[int, int] | tuple[()]:
+        """Return the time that a tier of rollups covers."""
+        if table not in TIERS:
+            return ()
+        sql = f"SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM {table}"
         first, last, count = self.rows(sql)[0]
-        return (first * 1000, last * 1000 + TIERS[tier]) if count else None
+        return (first * 1000, last * 1000 + TIERS[table]) if count else ()
 
     def close(self) -> None:
         """Let go. The last client of a directory frees it for other processes."""
@@ -254,6 +270,7 @@ def _client(dsn: Dsn, database: str | None) -> Any:
     return clickhouse_connect.get_client(
         interface=SERVERS[dsn.scheme][0], host=dsn.host, port=dsn.port, username=dsn.user or None,
         password=password(), database=database or "default", settings=dict(SETTINGS),
+        autogenerate_session_id=False, send_receive_timeout=LONGEST_S + 30,
     )  # fmt: skip
 
 
@@ -274,8 +291,8 @@ def _prepare(path: Path, *, create: bool, wait_s: float) -> None:
     while (holder := _holder(path / "status")) is not None:
         if time.monotonic() >= deadline:
             raise StoreBusyError(
-                f"chdb://{path}: is open in another process ({holder}); stop that one, ask it over HTTP, "
-                "or use a server, which many processes share"
+                f"chdb://{path}: is open in another process ({holder}); stop that one, name it with "
+                "--url where a command takes that, or use a server, which many processes share"
             )
         time.sleep(0.05)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.adapters.lines import LineFile
+from monitor.adapters.lines import LineFile, sync_directory
 from monitor.errors import JournalError
 from monitor.ingest.frames import Header, read_header
 from monitor.ingest.stamping import mark
@@ -88,9 +88,7 @@ class Journal:
 
     def _open(self, segment: int) -> int:
         fd = os.open(self.path / NAME.format(segment), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-        directory = os.open(self.path, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+        sync_directory(self.path)
         self._sizes.setdefault(segment, 0)
         return fd
 

@@ -188,6 +188,15 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
+def sync_directory(path: Path) -> None:
+    """Make durable which files a directory holds."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file aside, sync it and rename it over: whole or as it was, whatever happens."""
     aside = path.with_name(path.name + ".new")

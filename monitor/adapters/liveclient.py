@@ -8,10 +8,11 @@ import httpx2
 import msgspec
 
 from monitor.adapters.answers import hush
+from monitor.adapters.clickhouse import TableStats
 from monitor.config.notify import is_loopback
 from monitor.correlate.observe import Decision
 from monitor.errors import UsageError, WorkError
-from monitor.types import Incident
+from monitor.types import DeadLetter, Incident
 
 TIMEOUT_S = 30.0
 
@@ -41,6 +42,16 @@ class LiveClient:
         """Return why what concerns an incident or entity did or did not page."""
         found = self._get("/v1/decisions", {"target": target})["decisions"]
         return msgspec.convert(found, list[Decision])
+
+    def dead(self, reason: str | None, limit: int) -> tuple[dict[str, int], list[DeadLetter]]:
+        """Return how many dead letters there were by reason, and the first that are kept, of one reason."""
+        query = {"limit": str(limit), **({"reason": reason} if reason else {})}
+        found = self._get("/v1/dead", query)
+        return found["counts"], msgspec.convert(found["dead"], list[DeadLetter])
+
+    def store(self) -> list[TableStats]:
+        """Return what the tables of its store hold."""
+        return msgspec.convert(self._get("/v1/store")["tables"], list[TableStats])
 
     def say(self, incident: str, action: str, user: str, mark: str = "") -> str:
         """Say something about an incident; return its id."""

@@ -70,6 +70,18 @@ class Meters:
             "monitor_snapshot_timestamp_seconds", "When the last snapshot was taken.", registry=r
         )
         self.failures = Count("monitor_failures", "Times that work stopped and began again.", registry=r)
+        self.crashes = Count("monitor_crashes", "Crashes of the pipeline, by where.", ["at"], registry=r)
+        self.targets = Gauge("monitor_scrape_targets", "Targets to scrape.", ["job"], registry=r)
+        self.up = Gauge("monitor_scrape_targets_up", "Those whose last scrape worked.", ["job"], registry=r)
+        self.target_files = Gauge(
+            "monitor_scrape_target_files_unreadable", "Files of targets that cannot be read.", registry=r
+        )
+        self.scrapes = Histogram(
+            "monitor_scrape_seconds", "Time of a scrape, failed or not.", ["job"], buckets=SECONDS, registry=r
+        )
+        self.scrape_failures = Count(
+            "monitor_scrape_failures", "Scrapes that gave nothing.", ["job", "reason"], registry=r
+        )
         self.requests = Count("monitor_http_requests", "Requests.", ["route", "status"], registry=r)
         self.seconds = Histogram(
             "monitor_http_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=r

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from monitor.adapters.lines import LineFile
+from monitor.adapters.rotation import parts
 from monitor.correlate.observe import Decision
 from monitor.errors import UsageError
 from monitor.types import DeadLetter, Incident
@@ -20,24 +21,25 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def read_records(path: Path, of: type[Record], *, torn: bool = False) -> Iterator[Record]:
-    """Yield the records of an NDJSON file. Raises UsageError at the first line that is none.
+    """Yield the records of an NDJSON file, those put aside first. Raises UsageError where a line is none.
 
     torn: the file is being written, so a last line may be half there.
     """
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(of)
-    for _, number, line in LineFile(path).read():
-        if line.isspace() or (torn and not line.endswith(b"\n")):
-            continue
-        try:
-            yield decoder.decode(line)
-        except msgspec.MsgspecError as error:
-            what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", of.__name__).lower()
-            raise UsageError(f"{path}, line {number}: no {what} record ({error})") from error
+    for part in parts(path):
+        for _, number, line in LineFile(part).read():
+            if line.isspace() or (torn and not line.endswith(b"\n")):
+                continue
+            try:
+                yield decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", of.__name__).lower()
+                raise UsageError(f"{part}, line {number}: no {what} record ({error})") from error
 
 
-def transitions(path: Path) -> list[Incident]:
-    """Return every line of an incidents file, in order."""
-    return list(read_records(path, Incident))
+def transitions(path: Path) -> Iterator[Incident]:
+    """Yield every line of an incidents file, in order."""
+    return read_records(path, Incident)
 
 
 def standing(transitions_: Iterable[Incident]) -> list[Incident]:
@@ -46,9 +48,9 @@ def standing(transitions_: Iterable[Incident]) -> list[Incident]:
     return sorted(last.values(), key=lambda incident: (incident.detected_at, incident.id, incident.episode))
 
 
-def dead_letters(path: Path) -> Iterator[DeadLetter]:
-    """Yield the dead letters of a file."""
-    return read_records(path, DeadLetter)
+def dead_letters(path: Path, *, torn: bool = False) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a file, which may be being written (`torn`)."""
+    return read_records(path, DeadLetter, torn=torn)
 
 
 def decisions(path: Path, *, torn: bool = False) -> list[Decision]:

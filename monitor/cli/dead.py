@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.sources import dead_letters, reads
+from monitor.cli.sources import reads
 
 DEAD = reads("dead")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
 
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from monitor.cli.sources import Source
 
 
 @click.group("dead")
@@ -26,19 +25,17 @@ def dead_group() -> None:
 @click.option("--reason", help="Only those with this reason.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most so many.")
 @AS_JSON
-def list_dead(file: Path | None, store: str | None, reason: str | None, limit: int, *, as_json: bool) -> None:
+def list_dead(source: Source, reason: str | None, limit: int, *, as_json: bool) -> None:
     """List dead letters: where, why, and the frame as it came.
 
     \b
     Example:
       monitor dead list --from dead.ndjson --reason bad_length
+      monitor dead list --store chdb:///var/lib/fleet
     """
-    from itertools import islice
-
     import msgspec
 
-    wanted = (letter for letter in dead_letters(file, store) if reason in {None, letter.reason})
-    for letter in islice(wanted, limit):
+    for letter in source.dead_letters(reason, limit):
         if as_json:
             click.echo(msgspec.json.encode(letter).decode())
             continue
@@ -50,18 +47,16 @@ def list_dead(file: Path | None, store: str | None, reason: str | None, limit: i
 @dead_group.command("count")
 @DEAD
 @AS_JSON
-def count_dead(file: Path | None, store: str | None, *, as_json: bool) -> None:
-    """Count dead letters by reason.
+def count_dead(source: Source, *, as_json: bool) -> None:
+    """Count dead letters by reason; of a live process, all since its state was begun.
 
     \b
     Example:
       monitor dead count --from dead.ndjson
     """
-    from collections import Counter
-
     import msgspec
 
-    counts = Counter(letter.reason for letter in dead_letters(file, store))
+    counts = source.dead_counts()
     if as_json:
         click.echo(msgspec.json.encode(dict(sorted(counts.items()))).decode())
         return

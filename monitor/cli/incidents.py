@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.sources import STATES, Source, reads_incidents, reads_live
+from monitor.cli.sources import STATES, Source, reads, reads_live
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from monitor.types import Incident
 
-FROM = reads_incidents
+FROM = reads("incidents")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
 COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "dim"}
 

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from monitor.adapters.liveclient import LiveClient
     from monitor.correlate.observe import Decision
     from monitor.types import DeadLetter, Incident
 
 
-STORE = click.option("--store", metavar="DSN", help="A store, as chdb:///directory.")
+STATES = ("open", "acknowledged", "resolved", "merged")
+NAME_ONE = "name where to read: either --from FILE or --store DSN, or the --url or --state of a live process"
 
 
 def reads(what: str) -> Callable[[Any], Any]:
-    """Give a command its two sources, of which one must be named."""
+    """Give a command its sources of incidents, or dead letters, as one argument `source`."""
     file = click.option(
         "--from",
         "file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help=f"A file that `monitor replay --{what}` wrote.",
     )
-    return lambda command: file(STORE(command))
-
-
-STATES = ("open", "acknowledged", "resolved", "merged")
-NAME_ONE = "name where to read: either --from FILE or --store DSN, or the --url or --state of a live process"
-
-
-def reads_incidents(command: Any) -> Any:
-    """Give a command its sources of incidents, as one argument `source`."""
-    return reads("incidents")(_with_source(command))
+    return lambda command: file(_with_source(what, command))
 
 
 def reads_live(command: Any) -> Any:
     """Give a command the sources that may lead to a live process, as one argument `source`."""
-    return STORE(_with_source(command))
+    return _with_source("incidents", command)
 
 
-def _with_source(command: Any) -> Any:
+def _with_source(what: str, command: Any) -> Any:
+    store = click.option("--store", metavar="DSN", help="A store, as chdb:///directory.")
     url = click.option("--url", help="A live process, as http://127.0.0.1:8720; by default MONITOR_URL.")
     state = click.option(
         "--state",
@@ -62,14 +57,14 @@ def _with_source(command: Any) -> Any:
         file: Path | None = None,
         **more: Any,
     ) -> Any:
-        return command(*arguments, source=Source.find(file, store, url, state), **more)
+        return command(*arguments, source=Source.find(what, file, store, url, state), **more)
 
-    return url(state(with_source))
+    return store(url(state(with_source)))
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where incidents are read: a live process where `live` is set, else a file or a store."""
+    """Where records are read: a live process where `live` is set, else a file or a store."""
 
     file: Path | None = None
     store: str | None = None
@@ -77,30 +72,29 @@ class Source:
     live: LiveClient | None = None
 
     @classmethod
-    def find(cls, file: Path | None, store: str | None, url: str | None, state: Path | None) -> Source:
+    def find(
+        cls, what: str, file: Path | None, store: str | None, url: str | None, state: Path | None
+    ) -> Source:
         """Return what the options name; the live process of a store or state directory, where one runs.
 
         Raises UsageError where they name nothing, or two things.
         """
         import os
 
-        from monitor.adapters.livefiles import URL_FROM, address_of
+        from monitor.adapters.livefiles import URL_FROM
         from monitor.errors import UsageError
 
-        place = _place_of(store, state)
         named = [file is not None, store is not None, url is not None]
         if sum(named) > 1:
             raise UsageError(NAME_ONE)
-        if url is None and file is None and place is not None:
-            url = address_of(place)
         if url is None and not any(named) and state is None:
             url = os.environ.get(URL_FROM)
-        if url:
-            return cls(live=_client(url, place))
-        if not any(named) and state is not None and (state / "incidents.ndjson").exists():
-            return cls(state / "incidents.ndjson", None, state)
+        if file is None and (live := live_client(store, url, state)) is not None:
+            return cls(live=live)
+        if not any(named) and state is not None and (state / f"{what}.ndjson").exists():
+            return cls(state / f"{what}.ndjson", None, state)
         if not any(named):
-            nothing = f"{state}: no live process runs there, and it holds no incidents.ndjson"
+            nothing = f"{state}: no live process runs there, and it holds no {what}.ndjson"
             raise UsageError(NAME_ONE if state is None else nothing)
         return cls(file, store, state)
 
@@ -125,6 +119,19 @@ class Source:
             return self.live.decisions(target)
         return [decision for decision in self._all_decisions() if decision.is_about(target)]
 
+    def dead_letters(self, reason: str | None, limit: int) -> Iterable[DeadLetter]:
+        """Return the first dead letters, of one reason."""
+        if self.live:
+            return self.live.dead(reason, limit)[1]
+        wanted = (letter for letter in dead_letters(self.file, self.store) if reason in {None, letter.reason})
+        return islice(wanted, limit)
+
+    def dead_counts(self) -> Counter[str]:
+        """Return how many dead letters there are, by reason."""
+        if self.live:
+            return Counter(self.live.dead(None, 0)[0])
+        return Counter(letter.reason for letter in dead_letters(self.file, self.store))
+
     def _all_decisions(self) -> list[Decision]:
         from monitor.adapters import records
         from monitor.runners.build import DECISIONS, default_state
@@ -135,20 +142,18 @@ class Source:
         return records.decisions((self.state or default_state(self.file)) / DECISIONS)
 
 
-def _place_of(store: str | None, state: Path | None) -> Path | None:
-    """Return the state directory that a live process of this store would have."""
-    from monitor.adapters.dsn import read_dsn
-
-    return state if state is not None or store is None else read_dsn(store).live_dir
-
-
-def _client(url: str, state: Path | None) -> LiveClient:
+def live_client(store: str | None, url: str | None, state: Path | None) -> LiveClient | None:
+    """Return a client of the live process there, or of a store or state directory; None where none runs."""
     import os
 
+    from monitor.adapters.dsn import read_dsn
     from monitor.adapters.liveclient import LiveClient
-    from monitor.adapters.livefiles import read_token
+    from monitor.adapters.livefiles import address_of, read_token
 
-    return LiveClient(url, read_token(state, os.environ))
+    place = read_dsn(store).live_dir if state is None and store is not None else state
+    if not url and place is not None:
+        url = address_of(place)
+    return LiveClient(url, read_token(place, os.environ)) if url else None
 
 
 def transitions(file: Path | None, store: str | None) -> list[Incident]:
@@ -164,7 +169,7 @@ def transitions(file: Path | None, store: str | None) -> list[Incident]:
     from monitor.adapters import records
 
     assert file is not None
-    return records.transitions(file)
+    return list(records.transitions(file))
 
 
 def decisions(store: str) -> list[Decision]:

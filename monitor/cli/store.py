@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from monitor.adapters.clickhouse import TableStats
 
 DSN = click.argument("dsn")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
@@ -58,12 +61,14 @@ def migrate_store(dsn: str) -> None:
 
 
 @store_group.command("stats")
-@DSN
+@click.argument("dsn", required=False)
+@click.option("--url", help="Ask the live process that has it, as http://127.0.0.1:8720.")
 @AS_JSON
-def store_stats(dsn: str, *, as_json: bool) -> None:
+def store_stats(dsn: str | None, url: str | None, *, as_json: bool) -> None:
     """Show rows and bytes of each table, and the time that each tier of rollups covers.
 
-    Rows that were written twice count twice until they are merged.
+    Rows that were written twice count twice until they are merged. Where a live process has the store, that
+    is asked; where its state is not beside the store, name it with --url.
 
     \b
     Example:
@@ -71,17 +76,32 @@ def store_stats(dsn: str, *, as_json: bool) -> None:
     """
     import msgspec
 
-    from monitor.adapters.clickhouse import Store
+    from monitor.cli.incidents import clock_text
 
-    with Store.open(dsn) as store:
-        found = [_of_table(store, row) for row in store.stats()]
-    for stats in found:
+    for table in _stats(dsn, url):
+        times = {
+            name: clock_text(ts) for name in ("first", "last") if (ts := getattr(table, name)) is not None
+        }
         if as_json:
-            click.echo(msgspec.json.encode(stats).decode())
+            click.echo(msgspec.json.encode({**msgspec.to_builtins(table), **times}).decode())
             continue
-        each = f"{stats['bytes'] / stats['rows']:6.1f} bytes a row" if stats["rows"] else ""
-        span = f"  {stats['first']} to {stats['last']}" if stats.get("first") else ""
-        click.echo(f"{stats['table']:<18}{stats['rows']:>14,} rows{stats['bytes']:>16,} bytes  {each}{span}")
+        each = f"{table.bytes / table.rows:6.1f} bytes a row" if table.rows else ""
+        span = f"  {times['first']} to {times['last']}" if times else ""
+        click.echo(f"{table.table:<18}{table.rows:>14,} rows{table.bytes:>16,} bytes  {each}{span}")
+
+
+def _stats(dsn: str | None, url: str | None) -> list[TableStats]:
+    from monitor.adapters.clickhouse import Store
+    from monitor.cli.sources import live_client
+    from monitor.errors import UsageError
+
+    if (dsn is None) == (url is None):
+        raise UsageError("name a store, as chdb:///directory, or with --url the live process that has it")
+    if (live := live_client(dsn, url, None)) is not None:
+        return live.store()
+    assert dsn is not None
+    with Store.open(dsn) as store:
+        return store.stats()
 
 
 @store_group.command("query")
@@ -113,13 +133,3 @@ def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
     for row in rows:
         table.add_row(*map(str, row))
     Console(soft_wrap=True, highlight=False, markup=False).print(table)
-
-
-def _of_table(store: Any, row: tuple[str, int, int, int]) -> dict[str, Any]:
-    from monitor.cli.incidents import clock_text
-
-    name, count, size, parts = row
-    stats: dict[str, Any] = {"table": name, "rows": count, "bytes": size, "parts": parts}
-    if (covers := store.covers(name)) is not None:
-        stats["first"], stats["last"] = (clock_text(ts) for ts in covers)
-    return stats

@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Live process
         journal_segment_bytes: a segment of the journal is closed at this size.
         journal_keep_ms: a segment is kept this long after it was last written, whether needed or not.
+        records_keep_bytes: so much of each kind of record is kept in the state directory.
         backlog_bytes: frames on disk that are not worked on yet; with more, clients are told to wait.
         body_bytes: the most that one request may send ...
         unpacked_bytes: ... and the most that it may hold, unpacked.
@@ -101,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     journal_segment_bytes: int = 64 << 20
     journal_keep_ms: int = 6 * HOUR
+    records_keep_bytes: int = 256 << 20
     backlog_bytes: int = 256 << 20
     body_bytes: int = 8 << 20
     unpacked_bytes: int = 32 << 20
@@ -145,6 +147,7 @@ _LEAST: dict[str, float] = {
     "page_wait_ticks": 0,
     "journal_segment_bytes": 1 << 16,
     "journal_keep_ms": 0,
+    "records_keep_bytes": 1 << 14,
     "backlog_bytes": 1 << 20,
     "body_bytes": 1 << 10,
     "client_timeout_ms": 100,

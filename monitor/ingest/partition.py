@@ -149,6 +149,14 @@ class Partition:
             commands=tuple(sorted(command for _, frame in frames for command in frame.commands)),
         )  # fmt: skip
 
+    def set_aside(self, end: int) -> list[bytes]:
+        """Take the frames of an open tick out of it and return them; that their sources live is noted."""
+        frames = self._open.take(end)
+        for (kind, source, ts), frame in frames:
+            arrival = ts if frame.lead_ms is None else ts - frame.lead_ms
+            self._sign_of_life(kind, source, arrival, stamped=frame.lead_ms is not None)
+        return [frame.line for _, frame in frames]
+
     def take_late(self, closed: int) -> Late | None:
         """Return what came late since the last time; None where nobody asked for it to be kept."""
         if self._corrections is None:

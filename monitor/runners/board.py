@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from monitor.units import DAY
@@ -13,15 +14,19 @@ if TYPE_CHECKING:
     from monitor.types import Incident
 
 KEEP_MS = 30 * DAY
+KEEP_LINES = 1_000
 OVER = ("resolved", "merged")
 
 
 class Board:
-    """Histories of incidents by id. Those that ended are forgotten 30 days (of event time) later."""
+    """Histories of incidents by id. Those that ended are forgotten 30 days (of event time) later.
+
+    Of one that goes on for ever the last lines are kept.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._histories: dict[str, list[Incident]] = {}
+        self._histories: dict[str, deque[Incident]] = {}
         self._now = 0
 
     def reset(self, lines: Iterable[Incident]) -> None:
@@ -34,10 +39,19 @@ class Board:
         """Take further lines, in order."""
         with self._lock:
             for line in lines:
-                self._histories.setdefault(line.id, []).append(line)
+                self._histories.setdefault(line.id, deque(maxlen=KEEP_LINES)).append(line)
                 self._now = max(self._now, line.updated_at)
             for name in [name for name, history in self._histories.items() if self._is_old(history[-1])]:
                 del self._histories[name]
+
+    def recall(self, lines: Iterable[Incident]) -> None:
+        """Take the last lines of incidents whose every line the files have let go."""
+        known = self._histories.keys()
+        self.take([line for line in lines if line.id not in known])
+
+    def unfinished(self) -> list[Incident]:
+        """Return the last line of each incident that is not over."""
+        return [line for line in self.standing() if line.state not in OVER]
 
     def _is_old(self, line: Incident) -> bool:
         return line.state in OVER and self._now - line.updated_at > KEEP_MS

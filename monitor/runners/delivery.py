@@ -77,8 +77,12 @@ class Delivery:
         Raises WorkError where the outbox cannot be written; the same lines can then be given again.
         """
         with self._changed:
-            count = self._outbox.take(lines, self._clock())
+            now = self._clock()
+            count = self._outbox.take(lines, now)
             self._changed.notify_all()
+            if now - self._forgot_at >= HOUR:
+                self._forgot_at = now
+                self._outbox.forget(now)
         return count
 
     def deliver_due(self, channel: str) -> int | None:
@@ -127,7 +131,6 @@ class Delivery:
         while not self._stopping:
             try:
                 wait = self.deliver_due(channel)
-                self._forget()
                 self.problem = ""
             except WorkError as error:
                 LOG.error("channel=%s %s", channel, error)  # noqa: TRY400 - the trace says nothing more
@@ -164,13 +167,6 @@ class Delivery:
         )
         if self._watch is not None:
             self._watch(event)
-
-    def _forget(self) -> None:
-        with self._changed:
-            now = self._clock()
-            if now - self._forgot_at >= HOUR:
-                self._forgot_at = now
-                self._outbox.forget(now)
 
 
 def try_channels(channels: Mapping[str, Channel], now: int) -> dict[str, Answer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.adapters.lines import recordings
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from monitor.adapters.rules import Rules
     from monitor.runners.recorder import Report
-    from monitor.runners.scrapes import Scraped
 
 BATCH = 1_000
 
@@ -67,7 +66,7 @@ def examine_exposition(
                 dead[str(rejection.reason)] += 1
     for _ in pipeline.finish(ts):
         pass
-    return diagnose(pipeline, read.catalog, read.settings, outside(+dead, sources))
+    return diagnose(pipeline, read.catalog, read.settings, outside(+dead, sources, {}))
 
 
 def examine_scrape(path: Path, topology: Path | None, rules: Path | None) -> Diagnosis:
@@ -79,12 +78,8 @@ def examine_scrape(path: Path, topology: Path | None, rules: Path | None) -> Dia
     known = Topology.empty() if topology is None else read_topology(topology)
     sources, door = Sources(read, known.at(0)), _Kept()
 
-    async def run() -> Sequence[Scraped]:
-        scraper = Scraper(file, sources, door)
-        await scraper.once()
-        return scraper.report()
-
-    scraped = asyncio.run(run())
+    scraper = Scraper(file, sources, door)
+    asyncio.run(scraper.once())
     pipeline, dead, last = _pipeline(read, topology), Counter[str](), 0
     for line in door.lines:
         header = read_header(line)
@@ -94,9 +89,7 @@ def examine_scrape(path: Path, topology: Path | None, rules: Path | None) -> Dia
             dead[str(rejection.reason)] += 1
     for _ in pipeline.finish(last):
         pass
-    found = outside(dead, sources, scraped)
-    told = replace(found, failed={**found.failed, **file.problems})
-    return diagnose(pipeline, read.catalog, read.settings, told)
+    return diagnose(pipeline, read.catalog, read.settings, outside(dead, sources, scraper.failed()))
 
 
 class _Kept:
@@ -117,9 +110,8 @@ class _Taken:
     rejected: Sequence[object] = ()
 
 
-def outside(dead: Mapping[str, int], sources: Sources, scraped: Sequence[Scraped] = ()) -> Outside:
-    """Return what never became a frame, of a process with sources."""
-    failed = {seen.target: seen.last_error for seen in scraped if seen.failures_in_row}
+def outside(dead: Mapping[str, int], sources: Sources, failed: Mapping[str, str]) -> Outside:
+    """Return what never became a frame, of a process with sources. failed: why a scrape gave nothing."""
     return Outside(dead, sources.left_out(), sources.doubled(), failed)
 
 

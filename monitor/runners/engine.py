@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.errors import JournalError, MonitorError, StoreError, WorkError
+from monitor.runners.crashes import CrashError
 from monitor.runners.life import Life
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ class Engine:
         self._life: Life | None = None
         self._store_try = 0.0
         self._questions: SimpleQueue[tuple[Callable[[Life], Any], Future[Any]]] = SimpleQueue()
+        self.crashes = parts.crashes
         self.problems: dict[str, str] = {}
-        self.failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -71,6 +73,11 @@ class Engine:
     def alive(self) -> bool:
         """Whether it works."""
         return self._thread.is_alive()
+
+    @property
+    def dead(self) -> Counter[str]:
+        """Dead letters since the state was begun, by reason."""
+        return Counter() if self._life is None else Counter(self._life.dead)
 
     def behind(self) -> int:
         """Return how many bytes of the journal wait."""
@@ -131,6 +138,9 @@ class Engine:
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, the journal is safe; say it and try again
                 self._note(error)
+                if isinstance(error, CrashError) and self._sets_aside(error):
+                    pause = 1.0
+                    continue
                 pause = 1.0 if time.monotonic() - began > 60.0 else min(2 * pause, LONGEST_PAUSE_S)
                 self._stopping.wait(pause)
             else:
@@ -141,6 +151,14 @@ class Engine:
         expected = isinstance(error, MonitorError | OSError)
         LOG.error("work stopped, and begins again at the last snapshot: %s", error, exc_info=not expected)
         self.problems["store" if isinstance(error, StoreError) else "work"] = str(error) or repr(error)
+
+    def _sets_aside(self, crash: CrashError) -> bool:
+        """Count a crash; return whether the next life can go on without what it was met with."""
+        self._parts.meters.crashes.labels("tick" if isinstance(crash.culprit, int) else "line").inc()
+        if not self.crashes.note(crash):
+            return False
+        LOG.error("set aside: %s", self.crashes.told)
+        return True
 
     def _live(self) -> None:
         """Begin a life at the last snapshot and work until told to stop."""

@@ -8,7 +8,7 @@ nothing is written twice.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,19 +16,24 @@ import msgspec
 from monitor.adapters.journal import Place
 from monitor.adapters.outbox import read_events
 from monitor.adapters.records import transitions
+from monitor.adapters.rotation import take_back
 from monitor.errors import StateError
 from monitor.ingest.frames import Header, read_header
+from monitor.runners.crashes import CrashError, Crashes
 from monitor.runners.recorder import Recorder, Report
+from monitor.types import Incident
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from monitor.adapters.clickhouse import Store
     from monitor.adapters.journal import Journal
     from monitor.adapters.meters import Meters
     from monitor.adapters.statedir import StateDir
     from monitor.config.settings import Settings
+    from monitor.ingest.frames import Rejection
     from monitor.pipeline import Pipeline
     from monitor.runners.board import Board
     from monitor.runners.delivery import Delivery
@@ -55,6 +60,7 @@ class Parts:
     board: Board
     meters: Meters
     clock: Callable[[], int]
+    crashes: Crashes = field(default_factory=Crashes)
 
 
 class Life:
@@ -66,15 +72,19 @@ class Life:
         kept = parts.state.load()
         self.place, self.clock = parts.journal.first, 0
         self._report = Report(resumed=kept is not None)
-        lengths: dict[str, int] = {}
         if kept is not None:
             self._restore(kept)
-            lengths = _still_there(parts.outputs, kept["lengths"])
+        aside: dict[str, int] = kept.get("aside", {}) if kept else {}
+        for name, path in parts.outputs.asked().items():
+            take_back(path, aside.get(name, 0))
+        lengths = _still_there(parts.outputs, kept["lengths"] if kept else {})
         state = kept["store"] if kept and stored and stored.holds(kept) else None
         writer = stored.begin(state) if stored else None
-        self._recorder = Recorder(parts.outputs, lengths, writer, self._report)
+        self._recorder = Recorder(parts.outputs, lengths, writer, self._report, aside)
         assert parts.outputs.incidents is not None
         parts.board.reset(transitions(parts.outputs.incidents))
+        if kept is not None and "open" in kept:
+            parts.board.recall(msgspec.convert(kept["open"], list[Incident]))
         parts.meters.standing(parts.board.standing())
         self._paged = 0
         self._saved = (time.monotonic(), self._report.ticks, self.place, 0.0)
@@ -98,7 +108,8 @@ class Life:
 
     def feed(self, lines: list[bytes], behind: Place) -> None:
         """Take lines of the journal up to the place behind them."""
-        accept, closes_at = self.pipeline.accept, self.pipeline.closes_at
+        accept, aside = self.pipeline.accept, self._parts.crashes.lines
+        closes_at, dead = self.pipeline.closes_at, self._report.dead.total()
         segment, number = behind.file, behind.line - len(lines)
         for data in lines:
             number += 1
@@ -109,28 +120,56 @@ class Life:
                 if received >= closes_at:
                     self.advance(received)
                     closes_at = self.pipeline.closes_at
-            rejection = accept(data, header, self.clock)
+            rejection = aside.get((segment, number)) if aside else None
+            if rejection is None:
+                try:
+                    rejection = accept(data, header, self.clock)
+                except Exception as error:
+                    raise CrashError((segment, number)) from error
             if rejection is not None:
-                self._recorder.dead({"file": segment, "line": number}, data, received, rejection)
-                self._parts.meters.dead.labels(str(rejection.reason)).inc()
+                self._dead({"file": segment, "line": number}, data, received, rejection)
         self.place = behind
         self._report.lines += len(lines)
+        if self._report.dead.total() > dead:
+            self._recorder.show()
         self._recorder.late(self.pipeline.take_late())
         self._parts.meters.quality({str(reason): n for reason, n in self.pipeline.quality.items()})
 
+    def _dead(
+        self, position: dict[str, str | int], line: bytes, received: int | None, rejection: Rejection
+    ) -> None:
+        self._recorder.dead(position, line, received, rejection)
+        self._parts.meters.dead.labels(str(rejection.reason)).inc()
+
     def advance(self, clock: int) -> None:
         """Close what the clock has closed."""
-        self._write(self.pipeline.advance(clock))
+        self._set_aside()
+        self._write(self._closing(self.pipeline.advance(clock)))
+
+    def _set_aside(self) -> None:
+        """Empty the ticks on which the pipeline crashed."""
+        for end, rejection in self._parts.crashes.ticks.items():
+            for line in self.pipeline.set_aside(end):
+                header = read_header(line)
+                received = header.received if isinstance(header, Header) else None
+                self._dead({"tick": end}, line, received, rejection)
+
+    def _closing(self, closed: Iterator[SiteOutput]) -> Iterator[SiteOutput]:
+        try:
+            yield from closed
+        except Exception as error:
+            raise CrashError(self.pipeline.closed) from error
 
     def finish(self) -> None:
         """Close every tick, as a replay does at its end."""
-        self._write(self.pipeline.finish(self.clock))
+        self._set_aside()
+        self._write(self._closing(self.pipeline.finish(self.clock)))
         self._recorder.late(self.pipeline.take_late(final=True))
         if self._stored is not None and self._stored.writer is not None:
             self._stored.writer.finish()
 
-    def _write(self, closed: Iterable[SiteOutput]) -> None:
-        for output, seconds in _timed(iter(closed)):
+    def _write(self, closed: Iterator[SiteOutput]) -> None:
+        for output, seconds in _timed(closed):
             self._recorder.tick(output)
             self._parts.meters.tick(output, seconds)
             if output.incidents or output.decisions:
@@ -139,6 +178,10 @@ class Life:
                 self._parts.board.take(output.incidents)
                 self._parts.meters.standing(self._parts.board.standing())
                 self._parts.delivery.take(output.incidents)
+
+    def another_store(self) -> Store | None:
+        """Return the store with a client of its own, for another thread; None where it is away."""
+        return None if self._stored is None else self._stored.another()
 
     @property
     def has_store(self) -> bool:
@@ -169,6 +212,8 @@ class Life:
         parts.state.save(
             {
                 "lengths": self._recorder.sync(),
+                "aside": self._recorder.aside,
+                "open": msgspec.to_builtins(parts.board.unfinished()),
                 "clock": self.clock,
                 "place": self.place,
                 "pipeline": self.pipeline.to_state(),
@@ -179,6 +224,8 @@ class Life:
         now = time.monotonic()
         self._saved = (now, self._report.ticks, self.place, now - began)
         parts.meters.snapshot.set(parts.clock() / 1000)
+        parts.crashes.forget(self.place, self.pipeline.closed)
+        self._recorder.rotate(parts.settings.records_keep_bytes)
         parts.journal.forget(self.place, (parts.clock() - parts.settings.journal_keep_ms) / 1000)
 
     def _write_pages(self) -> None:

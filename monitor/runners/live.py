@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("monitor.live")
 
-JOURNAL, OUTBOX = "journal", "outbox.db"
+JOURNAL, OUTBOX, DEAD = "journal", "outbox.db", "dead.ndjson"
 LAG_MS = 60_000
 """Work that is further behind than this is not caught up."""
 
@@ -162,6 +162,11 @@ class Live:
             found["outbox"] = self.delivery.problem
         return found
 
+    def warnings(self) -> dict[str, str]:
+        """Say what somebody should see to although the process is caught up."""
+        told = self.engine.crashes.told
+        return {"crashed": told} if told else {}
+
     def measure(self) -> None:
         """Set the gauges that nobody else sets."""
         self.meters.lag.set(self.engine.lag_ms() / 1000)
@@ -178,7 +183,7 @@ def _setup(rules: Rules, topology: Topology, plan: LivePlan) -> Setup:
 
 def _outputs(state: Path) -> Outputs:
     return Outputs(
-        state / "incidents.ndjson", state / "anomalies.ndjson", state / "dead.ndjson", state / DECISIONS
+        state / "incidents.ndjson", state / "anomalies.ndjson", state / DEAD, state / DECISIONS
     )  # fmt: skip
 
 

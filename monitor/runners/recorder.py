@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from monitor.adapters.lines import LinesOut
+from monitor.adapters.rotation import put_aside
 from monitor.types import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from monitor.adapters.storewriter import StoreWriter
     from monitor.cells import Late
     from monitor.ingest.frames import Rejection
     from monitor.site import SiteOutput
+
+PARTS = 16
+"""A file of records is put aside in parts of this share of what is kept."""
 
 COUNTED = ("lines", "samples", "ticks", "anomalies", "dead")
 
@@ -68,12 +73,21 @@ class Report:
 
 
 class Recorder:
-    """Writes what a run gives. Files are cut to the lengths that the run goes on from."""
+    """Writes what a run gives. Files are cut to the lengths that the run goes on from.
+
+    aside: how many parts of each file had been put aside by then.
+    """
 
     def __init__(
-        self, outputs: Outputs, lengths: dict[str, int], writer: StoreWriter | None, report: Report
+        self,
+        outputs: Outputs,
+        lengths: dict[str, int],
+        writer: StoreWriter | None,
+        report: Report,
+        aside: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._files: dict[str, LinesOut] = {}
+        self.aside = dict(aside)
         self._writer = writer
         self.report = report
         try:
@@ -122,6 +136,15 @@ class Recorder:
     def sync(self) -> dict[str, int]:
         """Make the files durable; return their lengths."""
         return {name: file.sync() for name, file in self._files.items()}
+
+    def rotate(self, keep_bytes: int) -> None:
+        """Put aside each file that is full, and keep so much of what was put aside."""
+        for name, file in self._files.items():
+            if file.sync() >= keep_bytes // PARTS:
+                file.close()
+                self.aside[name] = self.aside.get(name, 0) + 1
+                put_aside(file.path, self.aside[name], keep_bytes)
+                self._files[name] = LinesOut(file.path)
 
     def close(self) -> None:
         """Make the files durable and close them."""

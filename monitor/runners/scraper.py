@@ -10,11 +10,13 @@ import asyncio
 import logging
 import time
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx2
 
 from monitor.adapters.answers import hush, redacted
+from monitor.adapters.meters import Meters
 from monitor.adapters.scrapefile import authorization, tls_context
 from monitor.errors import WorkError
 from monitor.ingest.exposition.relabel import relabel
@@ -65,7 +67,12 @@ class Scraper:
     """Scrapes the targets of a file until it is cancelled, or `stop` is set."""
 
     def __init__(
-        self, file: ScrapeFile, sources: Sources, door: Door, clock: Callable[[], int] = wall_clock
+        self,
+        file: ScrapeFile,
+        sources: Sources,
+        door: Door,
+        clock: Callable[[], int] = wall_clock,
+        meters: Meters | None = None,
     ) -> None:
         hush()
         self._file, self._sources, self._door, self._clock = file, sources, door, clock
@@ -76,6 +83,14 @@ class Scraper:
         self._seen: dict[tuple[str, str], Scraped] = {}
         self._told: set[str] = set()
         self._trust = {job.job_name: tls_context(job, file.path.parent) for job in file.jobs}
+        self._meters = meters or Meters()
+        self._meters.target_files.set_function(lambda: len(file.problems))
+        for job in file.jobs:
+            self._meters.targets.labels(job.job_name).set_function(partial(self._count, job.job_name))
+            self._meters.up.labels(job.job_name).set_function(partial(self._count, job.job_name, up=True))
+
+    def _count(self, job: str, *, up: bool = False) -> int:
+        return sum(seen.up or not up for (name, _), seen in self._seen.items() if name == job)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Scrape; targets come and go with their files."""
@@ -110,6 +125,11 @@ class Scraper:
     def report(self) -> list[Scraped]:
         """Return how each target does, by name."""
         return sorted(self._seen.values(), key=lambda scraped: scraped.target)
+
+    def failed(self) -> dict[str, str]:
+        """Return why the last scrape of a target gave nothing, and why a file of targets cannot be read."""
+        targets = {seen.target: seen.last_error for seen in self.report() if seen.failures_in_row}
+        return targets | self._file.problems
 
     def _follow(self, specs: list[TargetSpec]) -> None:
         wanted = {spec.key: spec for spec in specs}
@@ -155,12 +175,14 @@ class Scraper:
             LOG.exception("scrape of %s", spec.name)
             self._note(spec, seen, ScrapeReason.ERROR, "see the log")
         seen.seconds = time.monotonic() - began
+        self._meters.scrapes.labels(spec.job.job_name).observe(seen.seconds)
         seen.last_at = ts
 
     def _note(self, spec: TargetSpec, seen: Scraped, reason: ScrapeReason, detail: str) -> None:
         if seen.failures_in_row == 0:
             LOG.warning("%s: %s: %s", spec.name, reason, detail)
         seen.failed(reason, detail)
+        self._meters.scrape_failures.labels(spec.job.job_name, reason).inc()
         self._sources.forget(spec.name)
 
     async def _fetch(self, client: httpx2.AsyncClient, spec: TargetSpec) -> tuple[str, bool]:

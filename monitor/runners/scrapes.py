@@ -50,6 +50,11 @@ class Scraped:
     frames: int = 0
     refused: int = 0
 
+    @property
+    def up(self) -> bool:
+        """Whether it was scraped, and the last time it worked."""
+        return self.last_at > 0 and self.failures_in_row == 0
+
     def succeeded(self, samples: int, bad_lines: int) -> None:
         """Note a scrape that was read."""
         self.samples, self.bad_lines = samples, bad_lines

@@ -60,6 +60,10 @@ class Stored:
         self.writer.replay(self._what.name, BEGUN, self._what.files, (0, 0, 0))
         return self.writer
 
+    def another(self) -> Store:
+        """Return the store with a client of its own, for another thread."""
+        return self._store.another()
+
     def sync(self) -> dict[str, Any]:
         """Make all durable; return what a snapshot keeps."""
         assert self.writer is not None, "begin comes first"

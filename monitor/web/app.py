@@ -40,13 +40,13 @@ def build_app(live: Live, *, open_ingest: bool = True) -> web.Application:
 
     Add routes with `app.router.add_*`; `app[LIVE].door` takes frames, `app[POOL]` runs what blocks.
     """
-    from monitor.web import frames, health, incidents
+    from monitor.web import frames, health, incidents, records
 
     app = web.Application(middlewares=[_guard])
     app[LIVE], app[BUDGET], app[OPEN] = live, Budget(), open_ingest
     app[POOL] = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
     app.on_cleanup.append(_end)
-    for routes in (frames.ROUTES, incidents.ROUTES, health.ROUTES):
+    for routes in (frames.ROUTES, incidents.ROUTES, records.ROUTES, health.ROUTES):
         app.router.add_routes(routes)
     return app
 

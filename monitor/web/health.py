@@ -17,6 +17,7 @@ async def healthz(request: web.Request) -> web.Response:
     record = {
         "status": "behind" if problems else "ok",
         "reasons": problems,
+        "warnings": live.warnings(),
         "lag_seconds": live.engine.lag_ms() / 1000,
         "backlog_bytes": live.engine.behind(),
         "pages_pending": live.delivery.pending(),

@@ -23,7 +23,7 @@ def add_sources(app: web.Application) -> Scraper | None:
     """Add the routes of Prometheus and doctor; return the scraper, where there is something to scrape."""
     live = app[LIVE]
     sources = Sources(live.rules, live.topology.at(live.clock()))
-    scraper = None if live.scrape is None else Scraper(live.scrape, sources, live.door, live.clock)
+    scraper = Scraper(live.scrape, sources, live.door, live.clock, live.meters) if live.scrape else None
     receiver = RemoteWriteReceiver(sources, live.door, live.clock)
     write = remote_write_handler(receiver, app[BUDGET], live.rules.settings.client_timeout_ms / 1000)
 
@@ -33,7 +33,7 @@ def add_sources(app: web.Application) -> Scraper | None:
         return await write(request)
 
     def examine(life: Life) -> Diagnosis:
-        found = outside(life.dead, sources, scraper.report() if scraper else ())
+        found = outside(life.dead, sources, scraper.failed() if scraper else {})
         return diagnose(life.pipeline, live.rules.catalog, live.rules.settings, found)
 
     async def ask() -> Diagnosis:

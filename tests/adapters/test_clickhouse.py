@@ -67,7 +67,7 @@ def test_migrations_go_forward_only(tmp_path: Path) -> None:
     with Store.open(dsn, create=True) as store:
         assert store.version()[0] == LATEST
         token = store.token
-        assert {row[0] for row in store.stats()} == {table.name for table in TABLES} | {"schema_versions"}
+        assert {row.table for row in store.stats()} == {table.name for table in TABLES} | {"schema_versions"}
     with pytest.raises(
         StoreRefusedError, match=rf"has schema {LATEST}, .* writes {LATEST + 1}; run `monitor store migr"
     ):

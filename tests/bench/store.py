@@ -162,7 +162,7 @@ def store_alone(gpus: int, minutes: int) -> dict[str, Any]:
                 store.command(f"OPTIMIZE TABLE {tier} FINAL")
             found[f"{name}_merge_seconds"] = round(time.perf_counter() - began, 1)
             found[f"{name}_bytes_per_row"] = {
-                tier: round(size / rows, 1) for tier, rows, size, _ in store.stats() if tier in TIERS
+                row.table: round(row.bytes / row.rows, 1) for row in store.stats() if row.table in TIERS
             }
     return found
 
@@ -193,7 +193,7 @@ def a_day(gpus: int) -> dict[str, Any]:
             store.command(MINUTES, start=start, minutes=PART_MINUTES, gpus=gpus, metrics=METRICS)
         rows = store.rows("SELECT count() FROM m1 FINAL")[0][0]
         assert rows == gpus * METRICS * 1440
-        parts = next(parts for name, _, _, parts in store.stats() if name == "m1")
+        parts = next(row.parts for row in store.stats() if row.table == "m1")
         return {"rows": rows, "parts": parts, "query_ms_p50_p95": ask(store, gpus, first + 86_400)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from monitor.adapters.rotation import parts
 from monitor.runners.live import Live, LivePlan
 from tests.replay.conftest import hard_frames, hard_topology, quick_rules, replay
 
@@ -46,7 +47,12 @@ def put_all(live: Live, clock: Clock, frames: Iterable[Frame], step_ms: int = 10
 
 def written(state: Path) -> dict[str, bytes]:
     """Return what a live process wrote."""
-    return {name: (state / f"{name}.ndjson").read_bytes() for name in RECORDS}
+    return {name: whole(state / f"{name}.ndjson") for name in RECORDS}
+
+
+def whole(path: Path) -> bytes:
+    """Return what a file of records holds, with its parts."""
+    return b"".join(part.read_bytes() for part in parts(path))
 
 
 def replay_journal(state: Path, out: Path, topology: Path | None, **options: Any) -> Replayed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import loadgen
-from monitor.errors import StoreError
+from monitor.adapters.rotation import parts
+from monitor.errors import StoreError, WorkError
 from monitor.runners.engine import Engine
+from monitor.runners.life import Life
 from monitor.runners.live import Live
-from tests.live.conftest import Clock, plan, put_all, replay_journal, written
+from tests.live.conftest import RECORDS, Clock, plan, put_all, replay_journal, written
 from tests.replay import hard
 from tests.store import fleet
 
@@ -44,6 +47,56 @@ def test_stopped_over_and_over_under_any_number_of_partitions(
     assert got["anomalies"] == expected.anomalies != b""
     assert got["incidents"] == expected.incidents
     assert got["dead"] == expected.dead
+
+
+def test_records_are_kept_up_to_a_size_through_failures(
+    hard_frames: list[hard.Frame], hard_topology: Path, quick_rules: Path, tmp_path: Path
+) -> None:
+    """Work that fails at every third snapshot writes the end of what one replay writes, and no more than it may.
+
+    An incident that is open stays on the board when the files have let go of its lines.
+    """
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    few = "\nrecords_keep_bytes: 65536\nsnapshot_ticks: 1\njournal_segment_bytes: 65536"
+    (rules / "settings.yaml").write_text((quick_rules / "settings.yaml").read_text() + few)
+    clock, state = Clock(hard.T0), tmp_path / "state"
+    this = plan(state, hard_topology, rules, drain=True)
+    live = Live(this, {}, clock)
+    saves, save = itertools.count(), Life.save
+
+    def unsafe(life: Life) -> None:
+        if next(saves) % 3 == 2:
+            raise WorkError("it stops here")
+        save(life)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Life, "save", unsafe)
+        patch.setattr("monitor.runners.life.SNAPSHOT_SHARE", 1e9)
+        patch.setattr("monitor.runners.engine.READ_BYTES", 1 << 16)
+        patch.setattr(live.engine._stopping, "wait", lambda _seconds: None)
+        live.start()
+        put_all(live, clock, hard_frames)
+        wait(lambda: live.engine.behind() == 0)
+    assert next(saves) > 20
+    assert len(parts(state / "dead.ndjson")) > 10
+    live.drain()
+    assert live.stop()
+    got = written(state)
+    expected = replay_journal(state, tmp_path / "out", hard_topology, rules=rules)
+    assert len(expected.dead) > 90_000
+    for name in ("incidents", "anomalies", "dead"):
+        everything = getattr(expected, name)
+        assert everything.endswith(got[name])
+        assert min(len(everything), 60_000) <= len(got[name]) <= 80_000
+    open_before = live.board.unfinished()
+    assert open_before
+    for path in [p for name in RECORDS for p in parts(state / f"{name}.ndjson")]:
+        path.unlink()
+    live = Live(this, {}, clock)
+    live.start()
+    wait(lambda: live.board.unfinished() == open_before)
+    assert live.stop()
 
 
 class Store:

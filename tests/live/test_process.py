@@ -214,6 +214,70 @@ def test_bad_usage_is_said(arguments: list[str], why: str) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_dead_letters_and_the_store_are_read_through_the_process_that_has_them(tmp_path: Path) -> None:
+    """Whatever names it: the store, the state directory, the address; after its end the store itself."""
+    store = f"chdb://{tmp_path}/store"
+    process = Process(tmp_path, "--rules", str(rules(tmp_path)), "--store", store,
+                      "--state", f"{tmp_path}/store.live")  # fmt: skip
+    process.start()
+    bad = [b"{", b'{"kind":"fridge","ts":1,"source":"node:a"}', b"\xff"]
+    assert send(process, gpu(0), *bad).json()["accepted"] == 1
+    send(process, gpu(0))
+    ways = (["--store", store], ["--state", f"{tmp_path}/store.live"], ["--url", process.url])
+    process.wait_for(lambda: '"unknown_kind":1' in monitor("dead", "count", "--json", *ways[0]).stdout)
+    for way in ways:
+        assert json.loads(monitor("dead", "count", "--json", *way).stdout) == {
+            "malformed": 2,
+            "unknown_kind": 1,
+        }
+    listed = [monitor("dead", "list", "--json", "--reason", "malformed", *way) for way in ways]
+    assert {run.stdout for run in listed} == {listed[0].stdout}, listed[0].stderr
+    found = [json.loads(line) for line in listed[0].stdout.splitlines()]
+    assert [letter["frame"] for letter in found] == ["{", "\\xff"]
+    one = monitor("dead", "list", "--json", "--limit", "1", "--url", process.url).stdout
+    assert one.splitlines() == listed[0].stdout.splitlines()[:1]
+
+    def tables(*named: str) -> dict[str, Any]:
+        said = monitor("store", "stats", "--json", *named)
+        return {row["table"]: row for row in map(json.loads, said.stdout.splitlines())}
+
+    def written() -> bool:
+        send(process, gpu(0))
+        held = tables(store)
+        return held["dead_letters"]["rows"] == 3 and "first" in held["s10"]
+
+    process.wait_for(written)
+    asked = tables("--url", process.url)
+    assert asked.keys() == tables(store).keys()
+    assert asked["s10"]["first"][:2] == "20"
+    assert (process.stop(), tables(store)["dead_letters"]["rows"]) == (0, 3)
+    stored = monitor("dead", "list", "--json", "--reason", "malformed", "--store", store).stdout
+    assert sorted(stored.splitlines()) == sorted(listed[0].stdout.splitlines())
+    for more in ([], [store, "--url", process.url]):
+        refused = monitor("store", "stats", *more)
+        assert (refused.returncode, "name a store" in refused.stderr) == (2, True)
+
+
+def test_a_process_without_a_store_and_one_that_nobody_finds(tmp_path: Path) -> None:
+    """Each is said, with what to do."""
+    store = f"chdb://{tmp_path}/store"
+    process = Process(tmp_path, "--rules", str(rules(tmp_path)), "--store", store)
+    process.start()
+    for command in (["dead", "count", "--store", store], ["store", "stats", store]):
+        refused = monitor(*command)
+        assert refused.returncode == 1
+        assert f"is open in another process (process {process.running.pid}" in refused.stderr  # type: ignore[union-attr]
+        assert "name it with --url" in refused.stderr
+    assert monitor("store", "stats", "--url", process.url).returncode == 0
+    assert process.stop() == 0
+    bare = Process(tmp_path / "rules", "--rules", str(tmp_path / "rules"))
+    bare.start()
+    refused = monitor("store", "stats", "--url", bare.url)
+    assert (refused.returncode, "this process writes no store" in refused.stderr) == (1, True)
+    assert httpx2.get(f"{bare.url}/v1/dead?limit=many", timeout=20).status_code == 400
+    assert bare.stop() == 0
+
+
 def test_standard_input_and_drain(tmp_path: Path) -> None:
     """`run --drain -` loads what was recorded, honours its stamps, closes every tick and exits."""
     start = 1_795_500_000_000

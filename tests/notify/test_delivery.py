@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -15,6 +17,7 @@ from monitor.notify.records import Answer
 from monitor.reasons import Outcome
 from monitor.runners.delivery import Delivery, wall_clock
 from monitor.runners.receiver import Receiver
+from monitor.units import HOUR
 from tests.notify.lines import START, history, line
 
 KEY = "r0ut1ngkey" + "x" * 22
@@ -62,6 +65,20 @@ def test_a_key_in_the_environment_is_all_it_takes(tmp_path, receiver):
     assert [a.state for a in receiver.alerts] == ["resolved"]
     assert delivery.stop()
     end(outbox, channels)
+
+
+def test_what_is_over_is_forgotten_also_where_nobody_is_paged(tmp_path):
+    """Without channels, too, the outbox does not grow for ever; what is open stays."""
+    rules, now = NotifySettings(), [START]
+    outbox = DurableOutbox(tmp_path / "outbox.db", rules, [], START)
+    delivery = Delivery(outbox, {}, lambda: now[0])
+    delivery.take([line(id="over"), line("resolved", "resolved", START + 1, id="over"), line(id="open")])
+    now[0] += rules.keep_ms + 2 * HOUR
+    delivery.take([line(id="news", at=now[0])])
+    outbox.close()
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as db:
+        held = db.execute("SELECT incident FROM standings ORDER BY incident").fetchall()
+    assert held == [("news",), ("open",)]
 
 
 def test_a_stop_ends_the_attempt_and_keeps_the_rest(tmp_path, receiver):

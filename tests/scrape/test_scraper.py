@@ -13,10 +13,10 @@ import subprocess
 import pytest
 from aiohttp import web
 
+from monitor.adapters.meters import Meters
 from monitor.adapters.rules import load_rules
 from monitor.adapters.scrapefile import load_scrape
 from monitor.errors import UsageError
-from monitor.runners.doctor import outside
 from monitor.runners.scraper import Scraper, next_time
 from monitor.runners.sources import Sources
 
@@ -36,7 +36,12 @@ def text(body: str, **headers: str):
 def scraping(tmp_path, config: str, door) -> Scraper:
     (tmp_path / "scrape.yml").write_text(config)
     file = load_scrape(tmp_path / "scrape.yml", [m.name for m in RULES.labelmaps])
-    return Scraper(file, Sources(RULES), door)
+    return Scraper(file, Sources(RULES), door, meters=Meters())
+
+
+def measured(scraper: Scraper, name: str, **labels: str) -> float | None:
+    """Return what /metrics says."""
+    return scraper._meters.registry.get_sample_value(name, labels)
 
 
 def job(address: str, more: str = "", name: str = "dcgm") -> str:
@@ -132,6 +137,14 @@ def test_a_target_that_fails_costs_nobody_else(tmp_path):
     assert by_job["none"].last_error == "http_status: HTTP 404"
     assert "100,000" not in by_job["bomb"].last_error
     assert by_job["bomb"].last_error == "too_large: more than 102,400 bytes"
+    for name, seen in by_job.items():
+        assert measured(scraper, "monitor_scrape_targets", job=name) == 1
+        assert measured(scraper, "monitor_scrape_targets_up", job=name) == (name == "good")
+        finished = measured(scraper, "monitor_scrape_seconds_count", job=name)
+        assert finished in {seen.scrapes, seen.scrapes - 1}, "the last may have been cancelled"
+        for reason, count in seen.failures.items():
+            assert measured(scraper, "monitor_scrape_failures_total", job=name, reason=reason) == count
+    assert measured(scraper, "monitor_scrape_seconds_sum", job="slow") >= 0.6
 
 
 def test_targets_come_and_go_with_their_file(tmp_path, monkeypatch):
@@ -157,9 +170,14 @@ def test_targets_come_and_go_with_their_file(tmp_path, monkeypatch):
                 listed.write_text('[{"targets": [')
                 await until(lambda: scraper._file.problems)
                 assert len(scraper.report()) == 2
+                assert str(listed) in scraper.failed()
+                assert measured(scraper, "monitor_scrape_target_files_unreadable") == 1
+                assert measured(scraper, "monitor_scrape_targets", job="dcgm") == 2
                 listed.write_text("[]")
                 await until(lambda: len(scraper.report()) == 1)
-                assert not scraper._file.problems
+                assert not scraper.failed()
+                assert measured(scraper, "monitor_scrape_target_files_unreadable") == 0
+                assert measured(scraper, "monitor_scrape_targets", job="dcgm") == 1
 
             await watched(scraper, scraper.report, change)
 
@@ -298,6 +316,4 @@ def test_https_is_checked_unless_told_otherwise(tmp_path, certificate, tls, work
     scraper = asyncio.run(run())
     assert bool(door.frames) is works
     assert reasons(scraper) == (set() if works else {"unreachable"})
-    assert outside({}, scraper._sources, scraper.report()).failed.keys() == (
-        set() if works else {scraper.report()[0].target}
-    )
+    assert scraper.failed().keys() == (set() if works else {scraper.report()[0].target})

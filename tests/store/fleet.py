@@ -87,7 +87,7 @@ def tier(store: Store, name: str) -> Rows:
 def everything(dsn: str) -> dict[str, Any]:
     """Read all that a store holds, but for when it was written."""
     with Store.open(dsn) as store:
-        tables = [row[0] for row in store.stats() if row[0] not in {"schema_versions", "replays"}]
+        tables = [row.table for row in store.stats() if row.table not in {"schema_versions", "replays"}]
         return {
             name: sorted(map(repr, store.rows(f"SELECT * EXCEPT written_at FROM {name} FINAL")))
             for name in tables

@@ -70,6 +70,9 @@ def test_targets_are_scraped_and_doctor_says_what_is_not_seen(tmp_path: Path, ta
         found = {finding.topic: [item.name for item in finding.items] for finding in doctor(process).findings}
         assert any("acme_widgets" in name for name in found["unmapped"])
         assert any("127.0.0.1:1" in name for name in found["failed_scrapes"])
+        metrics = httpx2.get(f"{process.url}/metrics").text
+        assert 'monitor_scrape_targets_up{job="dcgm"} 1.0' in metrics
+        assert 'monitor_scrape_failures_total{job="dcgm",reason="unreachable"}' in metrics
         journal = b"".join(part.read_bytes() for part in sorted((tmp_path / "state" / "journal").iterdir()))
         assert b'"source":"node:n0001"' in journal
     finally:
