@@ -68,7 +68,7 @@ No member counts for more than what matters in it, so a single sick one pages fo
 """
 
 PRESENT = 0.5
-GONE_MS, GONE_RHYTHMS = HOUR, 3
+GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
 """What stands about a group says nothing any more when so few of its members were heard for this long."""
 MAJORITY = 0.4
 """A group with more than this share of those it is compared with is not judged: it would set the measure."""

@@ -248,15 +248,8 @@ class Facts:
         self._columns["last"][again] = ts[again]
         self._harden(np.flatnonzero(met & self.on), now)
         done = np.flatnonzero(self.on & present & (ts - self._columns["last"] >= _HOLD[self._fact]))
-        self._end(done)
-
-    def release(self, gone: Bools) -> None:
-        """Let go of what stands about some series, (S,)."""
-        self._end(gone[self.rows])
-
-    def _end(self, positions: Ints | Bools) -> None:
         for name in ("on", "hard"):
-            self._columns[name][positions] = 0
+            self._columns[name][done] = 0
 
     def _shows(self, now: Floats, median: Floats) -> Bools:
         shows = np.zeros(len(now), bool)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints, Panel
 
 STEADY_AFTER = 64
-GONE_MS, GONE_RHYTHMS = HOUR, 3
+GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
 
 
 class Held:
@@ -71,7 +71,7 @@ class Held:
         return np.where(alive, self.columns["x"], np.nan), gap
 
     def gone(self, end: int) -> Bools:
-        """Return the series that have sent nothing for an hour and for three of their rhythms, (S,)."""
+        """Return the series that have sent nothing for two hours and for three of their rhythms, (S,)."""
         last = self.columns["ts"]
         gone: Bools = (last >= 0) & (end - last > np.maximum(GONE_MS, GONE_RHYTHMS * self.rhythm))
         return gone

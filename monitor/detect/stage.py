@@ -164,11 +164,13 @@ class DetectStage:
         return readiness(self._layout, self._watch, self._counts)
 
     def _release(self, end: int, layout: Layout) -> None:
-        """Let go of what stands about series of which nothing is heard: their silence says the rest."""
+        """Let go of deviations of series of which nothing is heard: their silence says the rest.
+
+        A fact stands: a GPU that fell off the bus is not back because it says nothing.
+        """
         gone = self._held.gone(end)
         self._watch.release(gone[layout.charted])
         self._counts.latch.release(gone[layout.counts])
-        self._facts.release(gone)
 
     def _own(
         self, held: Floats, load: Floats, doubt: Floats, regime: Ints, settled: Bools, layout: Layout
