@@ -9,8 +9,10 @@ S_ff), the sums being over deviations of x and of F u from their own slow means 
 out. b = S_xu / S_uu over deviations of means over 5 min from means over an hour (exponential ones), of x and
 of u itself: where the load moves, a reading a minute says when only roughly, and b from single readings comes
 out a third too small; from means it is 1 to 6 % too small for a lag of 35 to 130 s, at 10 s and at 60 s. They
-are settled after an hour. Where less than 0.3 is explained by then (a load that never moved) b is 0 until it
-is: at most two days are waited for that.
+are settled after an hour, counted by rounds: each counts for the longest gap of the readings in it, so that
+many that report in turn (a hall at a reading a minute) teach in ten minutes what one teaches in an hour. Where
+less than 0.3 is explained by then (a load that never moved) b is 0 until it is: at most two days are waited for
+that.
 
 While the load moves, the part is as doubtful as the lag is rough: by half of b times the swing, the greatest
 |u - F_120 s u| of late, forgotten over 2 minutes. A lag that is wrong by anything up to that is then no
@@ -101,7 +103,6 @@ class Drivers:
         self._rows: Ints = np.empty(0, np.int64)
         self._sums = np.zeros((SUMS, 0))
         self._learnt = np.zeros(0)
-        self._at = np.full(0, -1)
         self._b = np.zeros(0)
         self._lag = np.full(0, -1)
         self._final = np.zeros(0, bool)
@@ -126,7 +127,7 @@ class Drivers:
             part.resize(carried, len(rows))
         self._rows = rows
         kept = fits_moved >= 0
-        for name, fill in (("_learnt", 0.0), ("_at", -1), ("_b", 0.0), ("_lag", -1), ("_final", False)):
+        for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
             old = getattr(self, name)
             fresh = np.full(fits, fill, old.dtype)
             fresh[fits_moved[kept]] = old[kept]
@@ -196,8 +197,7 @@ class Drivers:
         self._sums += np.stack(sums)
         most = np.zeros(fits)
         np.maximum.at(most, fit[rows], np.minimum(gap[rows], SLOW_MS))
-        self._learnt += np.where(self._at >= 0, np.minimum(self._end - self._at, most), most)
-        self._at[most > 0] = self._end
+        self._learnt += most
         return self._settle()
 
     def _sample(self, fit: Ints) -> Ints:
@@ -259,7 +259,6 @@ class Drivers:
             "rows": self._rows.copy(),
             "sums": self._sums.copy(),
             "learnt": self._learnt.copy(),
-            "at": self._at.copy(),
             "b": self._b.copy(),
             "lag": self._lag.copy(),
             "final": self._final.copy(),
@@ -273,7 +272,7 @@ class Drivers:
         self._rows = np.array(state["rows"], np.int64)
         self._sums = np.array(state["sums"], np.float64).reshape(SUMS, -1)
         self._learnt, self._b = (np.array(state[k], np.float64) for k in ("learnt", "b"))
-        self._lag, self._at = (np.array(state[k], np.int64) for k in ("lag", "at"))
+        self._lag = np.array(state["lag"], np.int64)
         self._final = np.array(state["final"], bool)
         self._end = int(state["end"])
 
