@@ -10,9 +10,9 @@ out. b = S_xu / S_uu over deviations of means over 5 min from means over an hour
 of u itself: where the load moves, a reading a minute says when only roughly, and b from single readings comes
 out a third too small; from means it is 1 to 6 % too small for a lag of 35 to 130 s, at 10 s and at 60 s. They
 are settled after an hour, counted by rounds: each counts for the longest gap of the readings in it, so that
-many that report in turn (a hall at a reading a minute) teach in ten minutes what one teaches in an hour. Where
-less than 0.3 is explained by then (a load that never moved) b is 0 until it is: at most two days are waited for
-that.
+many that report in turn (a hall at a reading a minute) teach in ten minutes what one teaches in an hour.
+Where less than 0.3 is explained by then (a load that never moved) b is 0 until it is: at most two days are
+waited for that.
 
 While the load moves, the part is as doubtful as the lag is rough: by half of b times the swing, the greatest
 |u - F_120 s u| of late, forgotten over 2 minutes. A lag that is wrong by anything up to that is then no
