@@ -58,8 +58,13 @@ def match(cases: Sequence[Case], explanations: Sequence[Explanation], now: int) 
 
 
 def _goes_into(case: Case, winner: Case, explanation: Explanation, now: int) -> bool:
-    """Tell whether an incident is part of another: none that called is, if the other did not or is new."""
-    return not case.called or (winner.called and not keeps_cause(case, explanation, now))
+    """Tell whether an incident is part of another: none that called is, if the other did not or is new.
+
+    Two that called for two causes stay two once that is settled, whichever began first.
+    """
+    if not case.called:
+        return True
+    return winner.called and not _settled(case, now) and not keeps_cause(case, explanation, now)
 
 
 def _wanted(
@@ -90,8 +95,12 @@ def keeps_cause(case: Case, explanation: Explanation, now: int) -> bool:
     """
     if case.waning or case.paged_at is None:
         return case.waning
-    settled = now - case.paged_at > SETTLED_MS and explanation.onset >= case.opened_at
-    return settled or explanation.onset > case.paged_at + SLACK_MS
+    late = explanation.onset > case.paged_at + SLACK_MS
+    return late or (_settled(case, now) and explanation.onset >= case.opened_at)
+
+
+def _settled(case: Case, now: int) -> bool:
+    return case.paged_at is not None and now - case.paged_at > SETTLED_MS
 
 
 def mostly(explanation: Explanation, cells: set[CellKey]) -> bool:

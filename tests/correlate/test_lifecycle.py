@@ -110,7 +110,7 @@ def some(entity, *cells, waning=False, paged_at=None, onset=0):
     """Return what matching looks at of an incident or an explanation."""
     return SimpleNamespace(
         entity=entity, reason="r", cause=(entity, "r"), cells=cells, held=cells,
-        waning=waning, paged_at=paged_at, called=paged_at is not None, onset=onset,
+        waning=waning, paged_at=paged_at, called=paged_at is not None, onset=onset, opened_at=onset,
     )  # fmt: skip
 
 
@@ -135,6 +135,19 @@ def some(entity, *cells, waning=False, paged_at=None, onset=0):
 def test_which_explanation_continues_which_incident(cases, explanations, continued, merged):
     """The oldest wins, a split goes with the majority, what is swallowed is merged."""
     assert match(cases, explanations, 2 * MINUTE) == Matches(continued, merged)
+
+
+@pytest.mark.parametrize(("now", "merged"), [(10 * MINUTE, {1: 0}), (16 * MINUTE, {})])
+def test_two_that_called_stay_two_once_that_is_settled(now, merged):
+    """A switch and the older CDU that could explain what is left of it, before and after a quarter of an hour."""
+    cases = [some("a", 1, paged_at=0), some("b", 2, paged_at=0, onset=MINUTE)]
+    assert match(cases, [some("a", 1, 2)], now) == Matches({0: 0}, merged)
+
+
+def test_what_was_there_before_and_is_found_late_is_still_the_cause():
+    """A slow job paged long ago; a benchmark only now finds the GPU that was slow before it."""
+    case = some("job", 1, paged_at=0, onset=MINUTE)
+    assert match([case], [some("gpu", 1, 2)], HOUR) == Matches({0: 0}, {})
 
 
 def test_a_sign_that_stands_all_along_calls_once():
