@@ -23,7 +23,6 @@ from monitor.kernels.signals import Key, Standing
 from monitor.kernels.watch import Rows, Watch
 from monitor.kernels.watched import Chart, Name, Pages, watched_signals
 from monitor.reasons import SignalReason
-from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +67,6 @@ No member counts for more than what matters in it, so a single sick one pages fo
 """
 
 PRESENT = 0.5
-GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
-"""What stands about a group says nothing any more when so few of its members were heard for this long."""
 MAJORITY = 0.4
 """A group with more than this share of those it is compared with is not judged: it would set the measure."""
 FLOOR = 0.1
@@ -165,8 +162,7 @@ class AggregateStage:
         r = np.where(due, mean, np.nan)
         ts = np.where(due, panel.end, -1)
         seen = self._watch.step(rows, Points(panel.end, r, ts, rhythm, np.ones(len(r), np.int64)))
-        unheard = panel.end - self._group["end"] > np.maximum(GONE_MS, GONE_RHYTHMS * rhythm)
-        self._watch.release((self._group["end"] >= 0) & unheard)
+        self._watch.release(panel.end, np.arange(len(r)), self._group["end"], rhythm)
         before = (self._group["judged"] > 0) & np.isfinite(mean)
         self._group["judged"] = np.where(due, seen.judged, before).astype(np.int8)
         chart = Chart(r, seen.offset, seen.sigma, self._settings.chart_sigmas)

@@ -195,7 +195,7 @@ class CaseBook:
             known = rest.intersection(tick.within.get(other.id, frozenset()).union(other.held))
             rest -= known
             beside = node is not None and node == _node_of(other.entity)
-            lately = BESIDE_MS if 2 * other.strong < other.strong_peak else 4 * BESIDE_MS
+            lately = BESIDE_MS if other.spent else 4 * BESIDE_MS
             if (beside and tick.now - (other.paged_at or tick.now) <= lately) or (known and not rest):
                 return PageReason.TOLD, other.id
         return None

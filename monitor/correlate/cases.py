@@ -100,8 +100,12 @@ class Case(msgspec.Struct):
 
         Of an incident that paged, what it paged for counts by itself: the echoes of a fault outlast it.
         """
-        spent = self.called and self.strong < SPENT * self.strong_peak
-        return spent or len(self.held) < WANING * self.peak
+        return (self.called and self.spent) or len(self.held) < WANING * self.peak
+
+    @property
+    def spent(self) -> bool:
+        """Whether most of what stood at page level is gone."""
+        return self.strong < SPENT * self.strong_peak
 
     def hold(self, cells: tuple[CellKey, ...], standing: Mapping[CellKey, bool], now: int) -> None:
         """Take over cells, and let go of those that stand no more; `standing`: which are at page level."""

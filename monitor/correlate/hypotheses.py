@@ -40,9 +40,8 @@ class Hypotheses:
     entity: index of the cause, (P,). fault: index in the book, (P,). onset: when it began, ms, (P,). favour:
     the part of the cost that a standing incident has in advance, nats, (P,). costs: of H claims, of which
     those of one cause are a group. core: CSR (P, U) of ones, the signatures. cover: CSR (H, U) of ones, what
-    each explains. bare: which claims are the
-    signatures alone, one for each cause, (H,). bundle: which are all options of a cause together, (H,). near:
-    which claim but what hangs on the cause itself, (H,).
+    each explains. bare: which claims are the signatures alone, one for each cause, (H,). bundle: which are
+    all options of a cause together, (H,). near: which claim but what hangs on the cause itself, (H,).
     """
 
     entity: Ints

@@ -8,15 +8,13 @@ import numpy as np
 
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.compiled import loops
-from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.types import Bools, Floats, Ints, Panel
+    from monitor.types import Floats, Ints, Panel
 
 STEADY_AFTER = 64
-GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
 
 
 class Held:
@@ -69,12 +67,6 @@ class Held:
         alive = (last >= 0) & (panel.end - last <= np.maximum(hold * self.rhythm, 1))
         alive[rows] = True
         return np.where(alive, self.columns["x"], np.nan), gap
-
-    def gone(self, end: int) -> Bools:
-        """Return the series that have sent nothing for two hours and for three of their rhythms, (S,)."""
-        last = self.columns["ts"]
-        gone: Bools = (last >= 0) & (end - last > np.maximum(GONE_MS, GONE_RHYTHMS * self.rhythm))
-        return gone
 
     def _learn(self, rows: Ints, gap: Ints) -> None:
         rows = rows[self.columns["gaps"][rows] < STEADY_AFTER]

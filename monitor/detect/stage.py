@@ -133,10 +133,10 @@ class DetectStage:
         seen = self._watch.step(rows, _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, held, self._settings.min_peers)
-        self._release(panel.end, layout)
+        self._release(points, layout)
         self._judged_at[layout.charted[seen.judged]] = panel.end
         self._judged_at[layout.counts[counted]] = panel.end
-        lately = JUDGED_MS + 2 * self._held.rhythm
+        lately = JUDGED_MS + 2 * points.rhythm
         chart = self._chart(panel, common, seen, layout)
         effect = chart.effect(layout.matters(chart.expected, chart.x < chart.expected), rough + slope)
         signals = self._signals(chart, effect, table, layout)
@@ -163,14 +163,14 @@ class DetectStage:
         """Return by what each series is judged (detect/readiness.py), (S,)."""
         return readiness(self._layout, self._watch, self._counts)
 
-    def _release(self, end: int, layout: Layout) -> None:
+    def _release(self, points: Points, layout: Layout) -> None:
         """Let go of deviations of series of which nothing is heard: their silence says the rest.
 
         A fact stands: a GPU that fell off the bus is not back because it says nothing.
         """
-        gone = self._held.gone(end)
-        self._watch.release(gone[layout.charted])
-        self._counts.latch.release(gone[layout.counts])
+        last = self._held.columns["ts"]
+        self._watch.release(points.end, layout.charted, last, points.rhythm)
+        self._counts.latch.release(points.end, layout.counts, last, points.rhythm)
 
     def _own(
         self, held: Floats, load: Floats, doubt: Floats, regime: Ints, settled: Bools, layout: Layout

@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.rings import SCALES
+from monitor.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 CALM_POINTS = 6
+GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
 
 UP, DOWN = 1, -1
 
@@ -87,11 +89,17 @@ class Latch:
             self._raise(rows, scored, down[rows] > up[rows], when, begun)
         return rows, np.setdiff1d(cleared, rows, assume_unique=True)
 
-    def release(self, rows: Bools) -> Ints:
-        """Let go of rows of which nothing is heard any more; return those that stood, ascending."""
-        stood = np.flatnonzero(self.on & rows)
-        self.columns.restart(_mask(stood, len(self.columns)))
-        return stood
+    def release(self, end: int, series: Ints, last: Ints, rhythm: Floats) -> Ints:
+        """Let go of rows of which nothing was heard for two hours and three rhythms; return them, ascending.
+
+        series: what each row is about, of which `last` and `rhythm` say when it was heard, and how often, ms.
+        """
+        stands = np.flatnonzero(self.on)
+        about = series[stands]
+        gone = stands[end - last[about] > np.maximum(GONE_MS, GONE_RHYTHMS * rhythm[about])]
+        if len(gone):
+            self.columns.restart(_mask(gone, len(self.columns)))
+        return gone
 
     def _clear(self, scored: Scored, judged: Bools, clear_level: float) -> Ints:
         rows = np.flatnonzero(self.on & scored.fresh[0] & judged)

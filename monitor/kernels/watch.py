@@ -105,9 +105,9 @@ class Watch:
         self._evidence.restart(rows)
         self.latch.columns.restart(rows)
 
-    def release(self, rows: Bools) -> None:
-        """Let go of alarmed rows of which nothing is heard any more, (n,)."""
-        self._forget(self.latch.release(rows))
+    def release(self, end: int, series: Ints, last: Ints, rhythm: Floats) -> None:
+        """Let go of alarmed rows of which nothing is heard any more (`Latch.release`)."""
+        self._forget(self.latch.release(end, series, last, rhythm))
 
     def step(self, rows: Rows, points: Points) -> Watched:
         """Take one round."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.replay.conftest import replay
+from tests.replay.hard import MINUTE, T0
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-T0 = 1_795_500_000_000
-MINUTE = 60_000
 STEPS = {"cdu:idle": (300, 360, -8.0), "cdu:cold": (420, 480, -25.0), "cdu:warm": (540, 600, 8.0)}
 """Entity -> (minutes in which the return is off, by how many degrees)."""
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.replay.conftest import replay
+from tests.replay.hard import MINUTE, T0
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-T0 = 1_795_500_000_000
-MINUTE = 60_000
 HOT, GONE, END = 120, 150, 320
 
 
