@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KINDS = ("stamped", "unstamped")
 KILLS = 20
+OUTPUTS = ("incidents", "anomalies", "dead")
 
 
 @dataclass(frozen=True)
@@ -173,38 +174,40 @@ def test_garbage(recording: Recorded, hard_frames: list[hard.Frame], tmp_path: P
 
 
 def test_killed_and_resumed(recording: Recorded, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """SIGKILL at random moments, twenty times a kind of recording, each life with its own number of partitions."""
+    """SIGKILL at random moments, twenty times a kind of recording, each life with its own number of partitions.
+
+    A replay that comes to its end before it was killed that often is compared, and the next one is killed on.
+    """
     frames = _write(tmp_path / "frames.ndjson", recording.lines)
     rng = random.Random(request.node.name)
-    files = {name: tmp_path / f"{name}.ndjson" for name in ("incidents", "anomalies", "dead")}
-    kills = 0
+    left = KILLS
+    while left:
+        folder = tmp_path / f"from-{left}"
+        folder.mkdir()
+        left = _killed_on_the_way(recording, frames, folder, rng, left)
+        got = Replayed(**{name: (folder / f"{name}.ndjson").read_bytes() for name in OUTPUTS}, report=None)
+        same(got, recording.expected)
+        assert got.dead == recording.expected.dead
+
+
+def _killed_on_the_way(recording: Recorded, frames: Path, folder: Path, rng: random.Random, kills: int) -> int:
+    """One replay to its end through at most so many kills; how many of them are left."""
+    command = [sys.executable, "-m", "monitor", "replay", str(frames), "--batch-frames", "200"]
+    command += ["--topology", str(recording.topology), "--rules", str(recording.rules)]
+    command += ["--state", str(folder / "state")]
+    for name in OUTPUTS:
+        command += [f"--{name}", str(folder / f"{name}.ndjson")]
     while True:
-        command = [
-            sys.executable,
-            "-m",
-            "monitor",
-            "replay",
-            str(frames),
-            "--topology",
-            str(recording.topology),
-        ]
-        command += ["--rules", str(recording.rules)]
-        for name, path in files.items():
-            command += [f"--{name}", str(path)]
-        command += ["--state", str(tmp_path / "state"), "--partitions", str(rng.choice([1, 2, 4, 8]))]
-        process = subprocess.Popen([*command, "--batch-frames", "200"], stdout=subprocess.DEVNULL)
-        if kills < KILLS:
+        life = [*command, "--partitions", str(rng.choice([1, 2, 4, 8]))]
+        process = subprocess.Popen(life, stdout=subprocess.DEVNULL)
+        if kills:
             time.sleep(rng.uniform(0.3, 1.5))
             process.send_signal(signal.SIGKILL)
         code = process.wait()
         if code == 0:
-            break
+            return kills
         assert code == -signal.SIGKILL
-        kills += 1
-    assert kills == KILLS
-    got = Replayed(**{name: path.read_bytes() for name, path in files.items()}, report=None)
-    same(got, recording.expected)
-    assert got.dead == recording.expected.dead
+        kills -= 1
 
 
 @pytest.mark.parametrize("name", sorted(hard.hardly_any()))
