@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
 import sys
-import time
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.killed import killed_on_the_way
 from tests.replay import hard
 from tests.replay.conftest import Replayed, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 KINDS = ("stamped", "unstamped")
 KILLS = 20
@@ -182,32 +181,16 @@ def test_killed_and_resumed(recording: Recorded, tmp_path: Path, request: pytest
     rng = random.Random(request.node.name)
     left = KILLS
     while left:
-        folder = tmp_path / f"from-{left}"
-        folder.mkdir()
-        left = _killed_on_the_way(recording, frames, folder, rng, left)
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        command = [sys.executable, "-m", "monitor", "replay", str(frames), "--batch-frames", "200"]
+        command += ["--topology", str(recording.topology), "--rules", str(recording.rules)]
+        command += ["--state", str(folder / "state")]
+        for name in OUTPUTS:
+            command += [f"--{name}", str(folder / f"{name}.ndjson")]
+        left = killed_on_the_way(command, rng, left, (0.3, 1.5))
         got = Replayed(**{name: (folder / f"{name}.ndjson").read_bytes() for name in OUTPUTS}, report=None)
         same(got, recording.expected)
         assert got.dead == recording.expected.dead
-
-
-def _killed_on_the_way(recording: Recorded, frames: Path, folder: Path, rng: random.Random, kills: int) -> int:
-    """One replay to its end through at most so many kills; how many of them are left."""
-    command = [sys.executable, "-m", "monitor", "replay", str(frames), "--batch-frames", "200"]
-    command += ["--topology", str(recording.topology), "--rules", str(recording.rules)]
-    command += ["--state", str(folder / "state")]
-    for name in OUTPUTS:
-        command += [f"--{name}", str(folder / f"{name}.ndjson")]
-    while True:
-        life = [*command, "--partitions", str(rng.choice([1, 2, 4, 8]))]
-        process = subprocess.Popen(life, stdout=subprocess.DEVNULL)
-        if kills:
-            time.sleep(rng.uniform(0.3, 1.5))
-            process.send_signal(signal.SIGKILL)
-        code = process.wait()
-        if code == 0:
-            return kills
-        assert code == -signal.SIGKILL
-        kills -= 1
 
 
 @pytest.mark.parametrize("name", sorted(hard.hardly_any()))
