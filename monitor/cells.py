@@ -47,6 +47,23 @@ class SeriesNames:
         metric, metrics = coded([(key.kind, key.metric) for key in keys])
         return cls(entities, metrics, entity.astype(np.int32), metric.astype(np.int32))
 
+    def some(self, rows: Ints) -> SeriesNames:
+        """Return the names of some of the series, in the order of `rows`, without those that nobody has.
+
+        >>> from monitor.types import SeriesKey
+        >>> names = SeriesNames.of([SeriesKey("gpu", f"gpu:a/{i}", "xid") for i in range(3)])
+        >>> names.some(np.array([2])).entities
+        ['gpu:a/2']
+        """
+        entities, entity = np.unique(self.entity[rows], return_inverse=True)
+        metrics, metric = np.unique(self.metric[rows], return_inverse=True)
+        return SeriesNames(
+            [self.entities[i] for i in entities.tolist()],
+            [self.metrics[i] for i in metrics.tolist()],
+            entity.astype(np.int32),
+            metric.astype(np.int32),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:

@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.catalog import FRAME_KINDS
 from monitor.detect.readiness import LEARNING, OWN, PEERS, UNJUDGED
+from monitor.ingest.rhythm import GAPS
 from monitor.topology import container_of
 from monitor.types import kind_of
 from monitor.units import HOUR, MINUTE, SECOND
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from monitor.catalog import Catalog
-    from monitor.config.settings import Settings
     from monitor.ingest.exposition.tally import LeftOut
     from monitor.pipeline import Pipeline
     from monitor.topology import Graph
@@ -108,7 +108,7 @@ class SiteStanding:
     blind_since: int
 
 
-def diagnose(pipeline: Pipeline, catalog: Catalog, settings: Settings, outside: Outside) -> Diagnosis:
+def diagnose(pipeline: Pipeline, catalog: Catalog, outside: Outside) -> Diagnosis:
     """Say how a pipeline stands. It is only read."""
     site, lives, at = pipeline.standing(), pipeline.lives(), pipeline.closed
     states = _states(site)
@@ -123,7 +123,7 @@ def diagnose(pipeline: Pipeline, catalog: Catalog, settings: Settings, outside: 
         "uncatalogued": _uncatalogued(site, catalog),
         "unplaced": _unplaced(site),
         "unheard": _unheard(site),
-        "learning": _learning(states, lives, settings),
+        "learning": _learning(states, lives),
     }  # fmt: skip
     findings = [_finding(topic, len(items), items) for topic, items in found.items()]
     findings += _counted(outside, {str(reason): n for reason, n in pipeline.quality.items()})
@@ -236,15 +236,13 @@ def _by_kind(states: Mapping[str, Sequence[int]]) -> dict[str, Readiness]:
     return {kind: Readiness(n[LEARNING], n[PEERS], n[OWN]) for kind, n in sorted(counts.items())}
 
 
-def _learning(
-    states: Mapping[str, Sequence[int]], lives: Sequence[SourceLife], settings: Settings
-) -> list[Named]:
+def _learning(states: Mapping[str, Sequence[int]], lives: Sequence[SourceLife]) -> list[Named]:
     found = [
         Named(entity, f"{series.count(LEARNING)} of {len(series)} series have learnt nothing yet")
         for entity, series in states.items()
         if _middle(series) == LEARNING
     ]
-    needed = f"of {settings.rhythm_frames} gaps, by which its silence is judged"
+    needed = f"of {GAPS} gaps, by which its silence is judged"
     young = (life for life in lives if not life.rhythm_ms and life.kind in FRAME_KINDS)
     return found + [Named(life.source, f"{life.kind}: {life.gaps} {needed}") for life in young]
 

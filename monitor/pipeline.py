@@ -15,7 +15,7 @@ from monitor.ingest.frames import MARK, Header, Rejection
 from monitor.ingest.partition import Partition
 from monitor.ingest.verdict import TimeRules, place
 from monitor.site import Setup, Site, SiteOutput
-from monitor.units import LATEST_TS
+from monitor.units import DAY, LATEST_TS, tick_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,8 @@ class Pipeline:
         ]
         self._owners: dict[str, Partition] = {}
         self._site = Site(setup)
-        self._closed = 0
+        self._closed = self._day = 0
+        self._keep_ms = settings.forget_ms
 
     @property
     def quality(self) -> Counter[Quality]:
@@ -139,19 +140,30 @@ class Pipeline:
 
     def _close(self, end: int, *, judge: bool) -> SiteOutput:
         self._closed = end
+        if tick_end(end, DAY) != self._day:
+            self._forget(end)
         return self._site.close(end, [p.close(end, judge=judge) for p in self._partitions], judge=judge)
+
+    def _forget(self, end: int) -> None:
+        """Let go, with the first tick of a day, of what was not heard for long: churn would fill memory."""
+        self._day = tick_end(end, DAY)
+        self._owners.clear()
+        for partition in self._partitions:
+            partition.forget(end, self._keep_ms)
+        self._site.forget(end, self._keep_ms)
 
     def to_state(self) -> dict[str, Any]:
         """Return the whole state, by source where it belongs to one."""
         return {
             "closed": self._closed,
+            "day": self._day,
             "partitions": [partition.to_state() for partition in self._partitions],
             "site": self._site.to_state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `to_state` gave, under any number of partitions."""
-        self._closed = state["closed"]
+        self._closed, self._day = state["closed"], state["day"]
         self._site.restore(state["site"])
         for partition in self._partitions:
             for old in state["partitions"]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitor.aggregate.stage import AggregateStage
 from monitor.catalog import FAMILIES, SILENCE
-from monitor.cells import Cells, SeriesNames
+from monitor.cells import Cells
 from monitor.correlate import CorrelateStage, Observation
 from monitor.detect.charted import Charted
 from monitor.detect.stage import DetectStage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from monitor.catalog import Catalog
+    from monitor.cells import SeriesNames
     from monitor.config.settings import Settings
     from monitor.correlate import CorrelateResult, FaultBook
     from monitor.correlate.observe import Decision
@@ -69,7 +70,11 @@ class Merge:
     """The cells of all partitions over one table, in canonical order."""
 
     def __init__(self, partitions: int) -> None:
-        self._rows: list[Ints] = [np.empty(0, np.int64) for _ in range(partitions)]
+        self._rows: list[Ints] = [np.empty(0, np.int64)] * partitions
+
+    def begin_anew(self) -> None:
+        """Have the partitions announce all their series anew."""
+        self._rows = [np.empty(0, np.int64) for _ in self._rows]
 
     def meet(self, table: SeriesTable, parts: Sequence[TickPart]) -> Ints | None:
         """Take new series into the table; return where its rows moved to, or None where none is new."""
@@ -172,6 +177,17 @@ class Site:
             None if self._charted is None else measured.cells,
         )
 
+    def forget(self, end: int, keep_ms: int) -> None:
+        """Let go of the series that were not heard for long; the partitions announce theirs anew."""
+        self._merge.begin_anew()
+        gone = self._detect.unheard(end, keep_ms)
+        if gone.any():
+            moved = self._table.drop(gone)
+            self._strangers.clear()
+            self._graph, self._wide = self._base, self._lately
+            self._place(end)
+            self._move(moved)
+
     def _reindex(self, end: int, moved: Ints | None) -> None:
         """Tell the stages of new series and of a topology that changed."""
         base = self._topology.at(end)
@@ -180,6 +196,10 @@ class Site:
                 self._place(end)
             return
         self._place(end)
+        self._move(moved)
+
+    def _move(self, moved: Ints | None) -> None:
+        """Tell the stages where the old series stand now (-1: gone; None: where they were)."""
         self._detect.reindex(self._table, self._graph, moved)
         self._aggregate.reindex(self._table, self._graph, moved)
         if self._charted is not None and moved is not None:
@@ -200,8 +220,7 @@ class Site:
         raised: list[Signal] = []
         cleared: list[Signal] = []
         table = self._table
-        names = SeriesNames(table.entities, table.metrics, table.entity, table.metric)
-        cells = self._merge.cells(end, parts, names)
+        cells = self._merge.cells(end, parts, table.names)
         for panel, points in panels(cells, len(table)):
             detected = self._detect.step(panel, table)
             grouped = self._aggregate.step(panel, detected, table)

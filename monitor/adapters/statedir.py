@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SNAPSHOT = "snapshot.bin"
-FORMAT = 5
+FORMAT = 6
 
 
 class StateDir:

@@ -111,12 +111,15 @@ def _charted(catalog: Catalog, kind: str, name: str) -> bool:
 
 
 def changed_members(old: Groups, new: Groups, series_moved: Ints, moved: Ints) -> Bools:
-    """Return the new groups that lost or gained more than a third of their members: they begin anew."""
+    """Return the new groups that lost or gained more than a third of their members: they begin anew.
+
+    Members whose series are gone were long unheard: the level is of those that remain.
+    """
     changed = np.zeros(len(new.names), bool)
     kept = np.flatnonzero(moved >= 0)
     carried = old.members.tocoo()
     at_row, at_column = moved[carried.coords[0]], series_moved[carried.coords[1]]
-    ok = at_row >= 0
+    ok = (at_row >= 0) & (at_column >= 0)
     before = sparse.csr_array((np.ones(int(ok.sum())), (at_row[ok], at_column[ok])), shape=new.members.shape)
     both = np.asarray(before.multiply(new.members).sum(axis=1)).ravel()
     either = np.asarray(before.sum(axis=1)).ravel() + np.asarray(new.members.sum(axis=1)).ravel() - both

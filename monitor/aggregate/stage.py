@@ -124,11 +124,11 @@ class AggregateStage:
         return self._series.nbytes + self._group.nbytes + self._watch.nbytes
 
     def reindex(self, table: Table, graph: Graph, moved: Ints | None) -> None:
-        """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
+        """Take a graph, and a table whose old series stand at `moved` (-1: gone; None: where they were)."""
         moved = np.arange(len(self._series)) if moved is None else moved
         able = int(eligible(table, self._catalog).sum())
         known, self._known = self._known, (graph, able)
-        if self._groups is not None and known[0] is graph and known[1] == able:
+        if self._groups is not None and known[0] is graph and known[1] == able and moved.min(initial=0) >= 0:
             self._groups = self._groups.moved(moved, len(table.keys))  # none of the new ones is a member
             self._series.resize(moved, len(table.keys))
             self._share = np.empty(0)

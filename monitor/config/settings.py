@@ -21,15 +21,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lateness_ms: how long after its tick's end a frame may be received and still count.
         skew_ms: how far a frame's `ts` may be ahead of the time it was received.
         late_rollup_ms: how long after its window's end a late frame still corrects the rollups.
-        slow_rhythm_ms: sources whose frames are this far apart, or further, are never late.
         snapshot_ticks: ticks between two snapshots.
 
-    Input
-        max_frame_bytes: a longer frame is a dead letter.
-
     Silence
-        rhythm_frames: gaps between frames from which the rhythm of a source is learnt.
-        silent_rhythms: a source is silent after this many times its rhythm (at least 1).
+        forget_ms: who was not heard for this long is no part of the fleet any more.
 
     Baselines
         min_peers: with fewer peers a series is judged by its own past.
@@ -49,8 +44,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Incidents
         page_wait_ticks: ticks that a page may wait for a clearer cause ...
         page_confidence: ... while the confidence in it is below this probability.
-        change_lookback_ms: a change at most this long before the onset speaks for its target ...
-        slow_change_lookback_ms: ... or this long where quality fell slowly.
+        change_lookback_ms: a change at most this long before the onset speaks for its target.
         resolve_after_ms: an incident is resolved when nothing of it was anomalous or silent for this long.
         episode_gap_ms: the same cause within this time of its resolution is the next episode.
 
@@ -72,13 +66,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lateness_ms: int = 30 * SECOND
     skew_ms: int = 5 * MINUTE
     late_rollup_ms: int = 10 * MINUTE
-    slow_rhythm_ms: int = 10 * MINUTE
     snapshot_ticks: int = 6
 
-    max_frame_bytes: int = 1 << 20
-
-    rhythm_frames: int = 15
-    silent_rhythms: float = 3.0
+    forget_ms: int = 45 * DAY
 
     min_peers: int = 5
     peer_learning_ms: int = 30 * MINUTE
@@ -96,7 +86,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page_wait_ticks: int = 3
     page_confidence: float = 0.9
     change_lookback_ms: int = 4 * HOUR
-    slow_change_lookback_ms: int = 14 * DAY
     resolve_after_ms: int = 10 * MINUTE
     episode_gap_ms: int = DAY
 
@@ -136,9 +125,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _LEAST: dict[str, float] = {
     "tick_ms": SECOND,
     "lateness_ms": 0,
-    "max_frame_bytes": 1024,
-    "rhythm_frames": 2,
-    "silent_rhythms": 1,
+    "forget_ms": DAY,
     "min_peers": 2,
     "own_learning_points": 2,
     "hold_rhythms": 1,
@@ -157,12 +144,10 @@ _LEAST: dict[str, float] = {
 _AT_LEAST = (
     ("skew_ms", "lateness_ms"),
     ("late_rollup_ms", "lateness_ms"),
-    ("slow_rhythm_ms", "tick_ms"),
     ("own_learning_ms", "tick_ms"),
     ("own_learning_ms", "peer_learning_ms"),
     ("freeze_ms", "own_learning_ms"),
     ("raise_nats", "clear_nats"),
-    ("slow_change_lookback_ms", "change_lookback_ms"),
     ("episode_gap_ms", "resolve_after_ms"),
     ("unpacked_bytes", "body_bytes"),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.detect.charts import limits_and_run
+from monitor.kernels.coding import carried
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,10 +28,8 @@ class Charted:
         self._side: NDArray[np.int8] = np.zeros(0, np.int8)
 
     def resize(self, moved: Ints, size: int) -> None:
-        """Move the series to `moved` of `size`; the others are new."""
-        side = np.zeros(size, np.int8)
-        side[moved] = self._side
-        self._side = side
+        """Move the series to `moved` of `size` (-1 drops it); the others are new."""
+        self._side = carried(self._side, moved, size)
 
     def step(self, panel: Panel, detected: DetectResult) -> Bools:
         """Take one round; return which series have a sample that counts, shape (S,)."""

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.kernels.coding import carried, through
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.compiled import loops
 from monitor.units import DAY, HOUR, MINUTE, SECOND
@@ -119,22 +120,16 @@ class Drivers:
         return {"lagged": self._lagged, "slow": self._slow, "means": self._means, "usual": self._usual}
 
     def resize(self, rows: Ints, moved: Ints, fits_moved: Ints, fits: int) -> None:
-        """Take new driven rows (ascending); series i is now `moved[i]`, fit f now `fits_moved[f]`."""
+        """Take new driven rows (ascending); series i is now `moved[i]`, fit f `fits_moved[f]`; -1: gone."""
         place = np.full(int(max(rows.max(initial=-1), moved.max(initial=-1))) + 1, -1, np.int64)
         place[rows] = np.arange(len(rows))
-        carried = np.where(moved[self._rows] >= 0, place[moved[self._rows]], -1)
+        driven = through(place, moved[self._rows])
         for part in self._by_row.values():
-            part.resize(carried, len(rows))
+            part.resize(driven, len(rows))
         self._rows = rows
-        kept = fits_moved >= 0
         for name, fill in (("_learnt", 0.0), ("_b", 0.0), ("_lag", -1), ("_final", False)):
-            old = getattr(self, name)
-            fresh = np.full(fits, fill, old.dtype)
-            fresh[fits_moved[kept]] = old[kept]
-            setattr(self, name, fresh)
-        sums = np.zeros((SUMS, fits))
-        sums[:, fits_moved[kept]] = self._sums[:, kept]
-        self._sums = sums
+            setattr(self, name, carried(getattr(self, name), fits_moved, fits, fill))
+        self._sums = np.ascontiguousarray(carried(self._sums.T, fits_moved, fits).T)
 
     def step(self, end: int, x: Floats, gap: Ints, u: Floats, fit: Ints, slow: Bools) -> Part:
         """Return the explained part. x, gap, u, fit, slow are of the driven rows.

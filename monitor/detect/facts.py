@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.kernels.coding import through
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.medians import GroupedMedian
 from monitor.reasons import SignalReason
@@ -210,7 +211,7 @@ class Facts:
         return self._columns.nbytes
 
     def resize(self, table: SeriesTable, group: Ints, moved: Ints) -> None:
-        """Take the series of a new table and their peer groups (-1: none); series i is now `moved[i]`."""
+        """Take the series of a new table, where the old ones are now, and their peer groups (-1: none)."""
         of_metric = {pair: number for number, fact in enumerate(FACTS) for pair in fact.metrics}
         fact = np.array([of_metric.get(pair, -1) for pair in table.metrics], np.int64)[table.metric]
         rows = np.flatnonzero(fact >= 0)
@@ -220,7 +221,7 @@ class Facts:
         rows = rows[about]
         place = np.full(len(table), -1, np.int64)
         place[rows] = np.arange(len(rows))
-        self._columns.resize(place[moved[self.rows]] if len(self.rows) else self.rows, len(rows))
+        self._columns.resize(through(place, moved[self.rows]), len(rows))
         self.rows, self._fact = rows, fact[rows]
         self._group = np.where(_BESIDE[self._fact], group[rows], -1)
         self._beside = GroupedMedian(self._group, int(group.max(initial=0)) + 1)

@@ -16,7 +16,7 @@ from monitor.detect.medians import Medians
 from monitor.detect.peers import CALM, Own, Peers, of_group
 from monitor.detect.readiness import readiness
 from monitor.kernels.baseline import Learning, Points
-from monitor.kernels.coding import moved_to
+from monitor.kernels.coding import carried, moved_to, through
 from monitor.kernels.evidence import K
 from monitor.kernels.latch import Bad
 from monitor.kernels.signals import Key, Standing, limits
@@ -95,7 +95,7 @@ class DetectStage:
         return sum(part.nbytes for part in parts) + self._judged_at.nbytes
 
     def reindex(self, table: SeriesTable, graph: Graph, moved: Ints | None) -> None:
-        """Take a table whose old series stand at `moved` now (None: where they were), and a graph."""
+        """Take a graph, and a table whose old series stand at `moved` (-1: gone; None: where they were)."""
         moved = np.arange(len(self._judged_at)) if moved is None else moved
         old, layout = self._layout, lay_out(table, graph, self._catalog, self._settings.min_peers)
         pools = moved_to(old.pools if old else [], layout.pools)
@@ -111,9 +111,8 @@ class DetectStage:
         self._medians.resize(layout)
         if old is not None:
             self._watch.restart(_changed_company(old, layout, moved)[layout.charted])
-        judged_at = np.zeros(len(table), np.int64)
-        judged_at[moved] = self._judged_at
-        self._judged_at, self._layout, self._members = judged_at, layout, _members(layout)
+        self._judged_at = carried(self._judged_at, moved, len(table))
+        self._layout, self._members = layout, _members(layout)
 
     def step(self, panel: Panel, table: SeriesTable) -> DetectResult:
         """Take one round of a tick. The table must be the one last given to `reindex`."""
@@ -158,6 +157,11 @@ class DetectStage:
             lower=lower,
             upper=upper,
         )
+
+    def unheard(self, end: int, keep_ms: int) -> Bools:
+        """Return the series that said nothing for `keep_ms` and for three of their rhythms, (S,)."""
+        quiet = end - self._held.columns["ts"]
+        return quiet > np.maximum(keep_ms, 3 * self._held.rhythm)
 
     def readiness(self) -> Ints:
         """Return by what each series is judged (detect/readiness.py), (S,)."""
@@ -290,7 +294,7 @@ def _carry(old: Ints | None, new: Ints, moved: Ints) -> Ints:
         return np.empty(0, np.int64)
     place = np.full(int(max(new.max(initial=-1), moved.max(initial=-1))) + 1, -1, np.int64)
     place[new] = np.arange(len(new))
-    return place[moved[old]]
+    return through(place, moved[old])
 
 
 def _some(points: Points, rows: Ints) -> Points:
@@ -310,7 +314,8 @@ def _changed_company(old: Layout, new: Layout, moved: Ints) -> Bools:
     was_driven, is_driven = np.zeros(len(old.pool), bool), np.zeros(len(new.pool), bool)
     was_driven[old.driven], is_driven[new.driven] = True, True
     changed = np.zeros(len(new.pool), bool)
-    changed[moved] = (places[old.group] != new.group[moved]) | (was_driven != is_driven[moved])
+    kept, here = np.flatnonzero(moved >= 0), moved[moved >= 0]
+    changed[here] = (places[old.group[kept]] != new.group[here]) | (was_driven[kept] != is_driven[here])
     return changed
 
 

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from monitor.cells import SeriesNames
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
-    from monitor.types import Ints, SeriesKey
+    from monitor.types import Bools, Ints, SeriesKey
 
 Name = TypeVar("Name", "SeriesKey", str, tuple[str, str])
 
 
 class SeriesTable:
-    """S series, sorted by (kind, entity, metric); new ones are merged in and move the others.
+    """S series, sorted by (kind, entity, metric); new ones are merged in, old ones dropped; both move others.
 
     keys: the series. entities, metrics: the distinct entities and (kind, metric) pairs, sorted.
     entity, metric: for each series its index into those, int32, shape (S,).
@@ -51,6 +53,11 @@ class SeriesTable:
         """The series as a set."""
         return self._known
 
+    @property
+    def names(self) -> SeriesNames:
+        """What the series are called; the parts are not changed in place."""
+        return SeriesNames(self.entities, self.metrics, self.entity, self.metric)
+
     def position(self, key: SeriesKey) -> int | None:
         """Return where a series stands, None if there is no such series."""
         return bisect_left(self.keys, key) if key in self._known else None
@@ -81,6 +88,24 @@ class SeriesTable:
         entity[places] = [bisect_left(self.entities, key.entity) for key in added]
         metric[places] = [bisect_left(self.metrics, (key.kind, key.metric)) for key in added]
         self.entity, self.metric = entity, metric
+        return moved
+
+    def drop(self, gone: Bools) -> Ints:
+        """Let go of some series, (S,). Returns where each of the old ones stands now, -1 for gone.
+
+        >>> from monitor.types import SeriesKey
+        >>> table = SeriesTable([SeriesKey("gpu", f"gpu:n1/{i}", "power_watts") for i in range(3)])
+        >>> table.drop(np.array([False, True, False])), table.entities
+        (array([ 0, -1,  1]), ['gpu:n1/0', 'gpu:n1/2'])
+        """
+        kept = np.flatnonzero(~gone)
+        self.keys = [self.keys[i] for i in kept.tolist()]
+        self._known = set(self.keys)
+        names = self.names.some(kept)
+        self.entities, self.metrics = names.entities, names.metrics
+        self.entity, self.metric = names.entity, names.metric
+        moved = np.full(len(gone), -1, np.int64)
+        moved[kept] = np.arange(len(kept))
         return moved
 
 

@@ -89,6 +89,11 @@ class LateSources:
             or (sum(t[0] for t in count.late.values()) >= ENOUGH and not any(count.in_time.values()))
         }
 
+    def forget(self, gone: Callable[[str, str], bool]) -> None:
+        """Let go of sources that are gone and of which nothing waits to be judged."""
+        for key in [key for key, c in self._counts.items() if not (c.late or c.in_time) and gone(*key)]:
+            del self._counts[key]
+
     def to_state(self) -> list[list[Any]]:
         """Return the counts by source, in order."""
         return [[kind, source, count] for (kind, source), count in sorted(self._counts.items())]

@@ -28,7 +28,7 @@ from monitor.types import Change, Command, SeriesKey, TickPart
 from monitor.units import tick_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from monitor.catalog import Catalog
     from monitor.ingest.openticks import FrameKey
@@ -45,19 +45,23 @@ class Partition:
 
     def __init__(self, number: int, catalog: Catalog, rules: TimeRules, correct_ms: int = 0) -> None:
         self.number = number
-        self._rules = rules
-        self._book = SeriesBook(catalog)
+        self._rules, self._catalog = rules, catalog
         self._hygiene = Hygiene(catalog.sentinels)
-        self._cells = CellReader(self._book, self._hygiene)
+        self._number_anew()
         self._open = OpenTicks()
         self._presence = Presence(rules.tick_ms, rules.lateness_ms + rules.skew_ms + 2 * rules.tick_ms)
         self._late = LateSources()
         self._seen = SeenFrames()
         self._corrections = _corrections(rules, correct_ms)
+        self.quality: Counter[Quality] = Counter()
+
+    def _number_anew(self) -> None:
+        """Begin with no series; each is announced at its next cell."""
+        self._book = SeriesBook(self._catalog)
+        self._cells = CellReader(self._book, self._hygiene)
         self._rates = Rates()
         self._public = Growing(np.int64)
         self._announced = 0
-        self.quality: Counter[Quality] = Counter()
 
     def accept(self, line: bytes, placed: Placed, closed: int, settled: int) -> Rejection | None:
         """Take a line. Return why it is a dead letter, if so.
@@ -149,6 +153,17 @@ class Partition:
             commands=tuple(sorted(command for _, frame in frames for command in frame.commands)),
         )  # fmt: skip
 
+    def forget(self, end: int, keep_ms: int) -> None:
+        """Let go of what was not heard for `keep_ms` before the tick `end`, and number the others anew."""
+        series = self._series_state()
+        self._number_anew()
+        self._presence = self._presence.remaining(end, keep_ms, self._book)
+        kept = set(self._book.entity_keys)
+        for source in series:
+            self._restore_series(source, kept)
+        self._late.forget(self._presence.is_unknown)
+        self._seen.forget(end - keep_ms, self._presence.is_unknown)
+
     def set_aside(self, end: int) -> list[bytes]:
         """Take the frames of an open tick out of it and return them; that their sources live is noted."""
         frames = self._open.take(end)
@@ -180,7 +195,7 @@ class Partition:
         """Return the state by source, so that it can be dealt out to another number of partitions."""
         return {
             "presence": self._presence.to_state(),
-            "signs": self._presence.signs(),
+            "notes": self._presence.notes(),
             "heard": self._presence.heard,
             "series": self._series_state(),
             "late": self._late.to_state(),
@@ -211,9 +226,7 @@ class Partition:
         for source in state["series"]:
             if mine(source["key"][1]):
                 self._restore_series(source)
-        for kind, source_id, stamps in state["signs"]:
-            for ts in stamps if mine(source_id) else ():
-                self._presence.sign_in_tick(kind, source_id, ts)
+        self._presence.restore_notes(state["notes"], mine)
         self._late.restore(state["late"], mine)
         self._seen.restore(state["seen"], mine)
         if self._corrections is not None and state["corrections"] is not None:
@@ -225,11 +238,14 @@ class Partition:
         if self.number == 0:
             self.quality.update({Quality(reason): count for reason, count in state["quality"].items()})
 
-    def _restore_series(self, source: dict[str, Any]) -> None:
+    def _restore_series(self, source: dict[str, Any], kept: Container[tuple[str, str]] | None = None) -> None:
+        """Meet the series of a source again: all, or those of the entities that are kept."""
         key = (source["key"][0], source["key"][1])
-        pairs = zip(source["entities"], source["wire_names"], strict=True)
-        numbers_ = [self._book.meet(key, entity, name)[0] for entity, name in pairs]
-        self._rates.restore(np.array(numbers_, np.int64), source["rates"])
+        which = np.array([kept is None or (key[0], name) in kept for name in source["entities"]], bool)
+        pairs = zip(source["entities"], source["wire_names"], which.tolist(), strict=True)
+        numbers_ = [self._book.meet(key, entity, name)[0] for entity, name, stays in pairs if stays]
+        rates = {name: column[which] for name, column in source["rates"].items()}
+        self._rates.restore(np.array(numbers_, np.int64), rates)
 
     def _columns(self, frames: list[tuple[FrameKey, HeldFrame]], who: Ints) -> Columns:
         """Return the clean cells of a tick (series, ts, value), by series and ts, counters as rates."""

@@ -15,12 +15,15 @@ from monitor.kernels.rounds import rounds
 from monitor.types import Silence, SourceLife
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.ingest.columns import SeriesBook
     from monitor.ingest.openticks import FrameKey
     from monitor.types import Bools, Ints
 
 NOBODY = -1
 LEAD_GAIN = 0.1
+_NOTES = ("signs", "before", "lead")
 
 
 class Presence:
@@ -51,6 +54,10 @@ class Presence:
                 return rhythm
         number = self.numbers.get((kind, source), NOBODY)
         return 0 if number == NOBODY else int(self.rhythms.rhythm[number])
+
+    def is_unknown(self, kind: str, source: str) -> bool:
+        """Whether a source was never heard, or let go of."""
+        return (kind, source) not in self.numbers
 
     @property
     def patience(self) -> int:
@@ -203,8 +210,13 @@ class Presence:
 
     def to_state(self) -> list[dict[str, Any]]:
         """Return the state by source, in order."""
+        return self._states(np.ones(len(self.item_owner), bool))
+
+    def _states(self, which: Bools) -> list[dict[str, Any]]:
+        """Return the state by source, with some of the items."""
         of_owner: dict[int, list[int]] = {}
-        for item, owner in enumerate(self.item_owner.tolist()):
+        items = np.flatnonzero(which)
+        for item, owner in zip(items.tolist(), self.item_owner[items].tolist(), strict=True):
             of_owner.setdefault(owner, []).append(item)
         return [self._source_state(key, number, of_owner) for key, number in sorted(self.numbers.items())]
 
@@ -214,25 +226,31 @@ class Presence:
         items = np.array(of_owner.get(number, []), np.int64)
         return {
             "key": list(key),
-            "lead": self._lead.get(key, 0.0),
-            "before": self._before.get(key, []),
             "rhythm": self.rhythms.rows(np.array([number])),
             "items": [self.items[item][1] for item in items.tolist()],
             "item_rhythms": self.item_rhythms.rows(items),
             "item_silent": self.item_silent[items],
         }
 
-    def signs(self) -> list[list[Any]]:
-        """Return the signs of life that do not count yet, by source, in order."""
-        return [[kind, source, stamps] for (kind, source), stamps in sorted(self._signs.items())]
+    def notes(self) -> dict[str, list[list[Any]]]:
+        """Return what is noted of sources, heard or not: [kind, source, note], in order.
+
+        signs: of life, that do not count yet. before: rhythms that were other until lately. lead: of clocks.
+        """
+        return {
+            name: [[*key, note] for key, note in sorted(getattr(self, f"_{name}").items())] for name in _NOTES
+        }
+
+    def restore_notes(self, notes: dict[str, list[list[Any]]], mine: Callable[[str], bool]) -> None:
+        """Take back the sources that are `mine` of what `notes` gave."""
+        for name in _NOTES:
+            known = getattr(self, f"_{name}")
+            known.update({(kind, source): note for kind, source, note in notes[name] if mine(source)})
 
     def restore(self, state: dict[str, Any], book: SeriesBook) -> None:
         """Take back one source of what `to_state` gave."""
         kind, source = state["key"]
         number = self._meet(kind, source)
-        self._lead[kind, source] = state["lead"]
-        if state["before"]:
-            self._before[kind, source] = [(end, rhythm) for end, rhythm in state["before"]]
         self.rhythms.set_rows(np.array([number]), state["rhythm"])
         items = np.array([book.meet_entity(kind, entity) for entity in state["items"]], np.int64)
         self.items = book.entity_keys
@@ -240,3 +258,30 @@ class Presence:
         self.item_owner[items] = number
         self.item_rhythms.set_rows(items, state["item_rhythms"])
         self.item_silent[items] = state["item_silent"]
+
+    def remaining(self, end: int, keep_ms: int, book: SeriesBook) -> Presence:
+        """Return the presence of those that were heard lately (Rhythms.unheard), numbered by another book.
+
+        The silence of those that go ends with the tick `end`.
+        """
+        gone, item_gone = self.rhythms.unheard(end, keep_ms), self.item_rhythms.unheard(end, keep_ms)
+        item_gone |= gone[self.item_owner]
+        fresh = Presence(self.tick_ms, self._unsettled_ms)
+        fresh.heard, fresh._back = self.heard, self._back
+        fresh._signs, fresh._before = self._signs, self._before
+        fresh._lead = {
+            key: lead
+            for key, lead in self._lead.items()
+            if self.is_unknown(*key) or not gone[self.numbers[key]]
+        }
+        for state in self._states(~item_gone):
+            kind, source = state["key"]
+            if not gone[self.numbers[kind, source]]:
+                fresh.restore(state, book)
+        for number in np.flatnonzero(gone).tolist():
+            rhythm = int(self.rhythms.rhythm[number])
+            fresh._before.setdefault(self.keys[number], []).append((end, rhythm))
+        fell = np.flatnonzero(gone & self.rhythms.silent), np.flatnonzero(item_gone & self.item_silent)
+        fresh._back += [self._silence(number, end, "back") for number in fell[0].tolist()]
+        fresh._back += [self._item_silence(item, end, 0, "back") for item in fell[1].tolist()]
+        return fresh

@@ -71,6 +71,10 @@ class Rhythms:
         """Return how long each source may be quiet, in milliseconds."""
         return np.maximum(3 * self.rhythm[who], self.peak[who].astype(np.int64) + 2 * self.tick_ms)
 
+    def unheard(self, end: int, keep_ms: int) -> Bools:
+        """Return who said nothing for `keep_ms` and for three times as long as each may be quiet."""
+        return end - np.maximum(self.last, self.alive) > np.maximum(keep_ms, 3 * self.threshold())
+
     def deadline(self) -> Ints:
         """Return the end of the first tick in which each source is overdue; NEVER where it cannot be."""
         quiet_since = np.maximum(self.last, self.alive)

@@ -52,6 +52,15 @@ class SeenFrames:
             del known[min(known)]
         return False
 
+    def forget(self, horizon: int, gone: Callable[[str, str], bool]) -> None:
+        """Let go of sources that are gone and said nothing of what came after the horizon.
+
+        Not of bills, changes and commands: these may be told again years later.
+        """
+        for key in [key for key, seen in self._seen.items() if max(seen) < horizon and gone(*key)]:
+            if key[0] not in SLOW_KINDS:
+                del self._seen[key]
+
     def to_state(self) -> list[list[Any]]:
         """Return what is remembered by source, in order."""
         return [[kind, source, seen] for (kind, source), seen in sorted(self._seen.items())]

@@ -65,3 +65,24 @@ def moved_to(old: Sequence[Hashable], new: Sequence[Hashable]) -> Ints:
         return np.arange(len(new))
     place = {name: number for number, name in enumerate(new)}
     return np.array([place.get(name, -1) for name in old], np.int64)
+
+
+def carried(old: NDArray[Any], moved: Ints, size: int, fill: float = 0) -> NDArray[Any]:
+    """Return a column of `size` rows in which row i of the old one stands at `moved[i]` (-1: nowhere).
+
+    >>> carried(np.array([5, 6]), np.array([-1, 2]), 3)
+    array([0, 0, 6])
+    """
+    fresh = np.full((size, *old.shape[1:]), fill, old.dtype)
+    kept = moved >= 0
+    fresh[moved[kept]] = old[kept]
+    return fresh
+
+
+def through(moved: Ints, places: Ints) -> Ints:
+    """Return where things get to that stand at `places` (-1: nowhere) when these move to `moved`.
+
+    >>> through(np.array([3, -1, 4]), np.array([2, -1, 1, 0]))
+    array([ 4, -1, -1,  3])
+    """
+    return np.where(places >= 0, np.append(moved, -1)[places], -1)

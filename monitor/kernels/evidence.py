@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.baseline import HALF_NORMAL
+from monitor.kernels.coding import carried
 from monitor.kernels.compiled import loops
 from monitor.kernels.rings import SCALES, Rings
 from monitor.kernels.tails import BINS, FEW, WIDTH, Tails
@@ -71,9 +72,7 @@ class Evidence:
             pools * K * 2,
         )
         for name in ("_size", "_seen"):
-            fresh = np.zeros((pools, K))
-            fresh[pools_moved[pools_moved >= 0]] = getattr(self, name)[pools_moved >= 0]
-            setattr(self, name, fresh)
+            setattr(self, name, carried(getattr(self, name), pools_moved, pools))
 
     def restart(self, rows: Bools) -> None:
         """Forget the points of some rows."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.kernels.baseline import HALF_NORMAL, Baseline, Learning
+from monitor.kernels.coding import carried
 from monitor.kernels.evidence import Evidence, Scored
 from monitor.kernels.latch import Bad, Latch
 
@@ -85,9 +86,7 @@ class Watch:
         self._baseline.resize(moved, n)
         self._evidence.resize(moved, n, pools_moved, pools)
         self.latch.resize(moved, n)
-        tau = np.zeros(pools)
-        tau[pools_moved[pools_moved >= 0]] = self._tau[pools_moved >= 0]
-        self._tau = tau
+        self._tau = carried(self._tau, pools_moved, pools)
 
     def levels(self, regime: Ints) -> tuple[Floats, Bools]:
         """Return (level of each row in its regime, 0 before the first point; whether it is known)."""

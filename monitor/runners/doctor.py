@@ -42,7 +42,7 @@ def examine_frames(
     pipeline = _pipeline(read, topology or beside(files))
     replay = Replay(files, pipeline, Outputs(), None, read.settings.snapshot_ticks)
     report = replay.run(BATCH, watch)
-    return diagnose(pipeline, read.catalog, read.settings, Outside(dead=report.dead))
+    return diagnose(pipeline, read.catalog, Outside(dead=report.dead))
 
 
 def examine_exposition(
@@ -66,7 +66,7 @@ def examine_exposition(
                 dead[str(rejection.reason)] += 1
     for _ in pipeline.finish(ts):
         pass
-    return diagnose(pipeline, read.catalog, read.settings, outside(+dead, sources, {}))
+    return diagnose(pipeline, read.catalog, outside(+dead, sources, {}))
 
 
 def examine_scrape(path: Path, topology: Path | None, rules: Path | None) -> Diagnosis:
@@ -89,7 +89,7 @@ def examine_scrape(path: Path, topology: Path | None, rules: Path | None) -> Dia
             dead[str(rejection.reason)] += 1
     for _ in pipeline.finish(last):
         pass
-    return diagnose(pipeline, read.catalog, read.settings, outside(dead, sources, scraper.failed()))
+    return diagnose(pipeline, read.catalog, outside(dead, sources, scraper.failed()))
 
 
 class _Kept:

@@ -146,20 +146,19 @@ class OpenTiers:
 
     def __init__(self, hour_from: int = 0) -> None:
         self._hour_from = hour_from
-        self._numbering = Numbering()
-        self._minute, self._hour = OpenWindow(TIERS["m1"]), OpenWindow(TIERS["h1"])
+        self._begin(Numbering())
         self._done: dict[str, list[Windows]] = {"m1": [], "h1": []}
 
     def add(self, part: Windows, which: Bools) -> None:
         """Merge windows of the finest tier, none of which begins before one that was merged already."""
         if not which.any():
             return
-        at = self._numbering.of(part.names)[part.row]
         for start in np.unique(part.start[which]).tolist():
             minute = start // self._minute.width_ms * self._minute.width_ms
             self._end_minute(minute)
             now = which & (part.start == start)
-            self._minute.add(minute, at[now], part, slice(None) if now.all() else now)
+            at = self._numbering.of(part.names)[part.row[now]]
+            self._minute.add(minute, at, part, slice(None) if now.all() else now)
 
     def _end_minute(self, closed: int) -> None:
         if not self._minute.over(closed):
@@ -168,20 +167,32 @@ class OpenTiers:
         self._done["m1"].append(part)
         assert self._minute.start is not None, "it is over"
         hour = self._minute.start // self._hour.width_ms * self._hour.width_ms
-        self._end_hour(hour)
-        if hour >= self._hour_from:
-            self._hour.add(hour, part.row, part, slice(None))
         self._minute.clear()
+        row = part.row
+        if self._end_hour(hour):
+            self._begin(Numbering(part.names.some(part.row)))
+            row = np.arange(len(part.row))
+        if hour >= self._hour_from:
+            self._hour.add(hour, row, part, slice(None))
 
-    def _end_hour(self, closed: int) -> None:
-        if self._hour.over(closed):
+    def _end_hour(self, closed: int) -> bool:
+        """Close the hour if it is over, and say whether it was."""
+        over = self._hour.over(closed)
+        if over:
             self._done["h1"].append(self._hour.read(self._numbering.names))
             self._hour.clear()
+        return over
+
+    def _begin(self, numbering: Numbering) -> None:
+        """Begin with empty windows of other series, when an hour is over: what is gone takes no room."""
+        self._numbering = numbering
+        self._minute, self._hour = OpenWindow(TIERS["m1"]), OpenWindow(TIERS["h1"])
 
     def take(self, closed: int) -> dict[str, list[Windows]]:
         """Return the windows of each tier that have ended by `closed`, once."""
         self._end_minute(closed)
-        self._end_hour(closed)
+        if self._end_hour(closed) and self._minute.start is None:
+            self._begin(Numbering())
         done, self._done = self._done, {"m1": [], "h1": []}
         return done
 

@@ -34,7 +34,7 @@ def add_sources(app: web.Application) -> Scraper | None:
 
     def examine(life: Life) -> Diagnosis:
         found = outside(life.dead, sources, scraper.failed() if scraper else {})
-        return diagnose(life.pipeline, live.rules.catalog, live.rules.settings, found)
+        return diagnose(life.pipeline, live.rules.catalog, found)
 
     async def ask() -> Diagnosis:
         return await asyncio.to_thread(live.engine.ask, examine)

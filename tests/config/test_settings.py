@@ -40,12 +40,19 @@ def test_the_shipped_file_changes_nothing_but_states_the_budget():
 
 
 def test_the_defaults_are_the_contracts():
-    """10 s ticks, 30 s lateness, 5 min skew, frames of 1 MiB, one false page in 30 days."""
+    """10 s ticks, 30 s lateness, 5 min skew, one false page in 30 days."""
     default = Settings()
     assert (default.tick_ms, default.lateness_ms, default.skew_ms) == (10_000, 30_000, 300_000)
-    assert (default.max_frame_bytes, default.page_budget_per_30d) == (1_048_576, 1.0)
+    assert default.page_budget_per_30d == 1.0
     assert (default.chart_sigmas, default.chart_run, default.min_peers) == (3.0, 7, 5)
     assert (default.own_learning_ms, default.freeze_ms) == (7_200_000, 9_000_000)
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_is_read(name):
+    """A screw that turns nothing is worse than none."""
+    readers = [path for path in (ROOT / "monitor").rglob("*.py") if path.parent.name != "config"]
+    assert any(re.search(rf"settings\.{name}\b", path.read_text()) for path in readers)
 
 
 def test_settings_do_not_change_once_read():

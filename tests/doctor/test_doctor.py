@@ -115,7 +115,7 @@ def test_a_fleet_that_is_well_has_nothing_to_tell():
     rules = load_rules()
     known = Topology.parse((line.encode() for line in topology()), "t")
     pipeline = Pipeline(Setup(rules.catalog, rules.settings, rules.faults, known))
-    report = diagnose(pipeline, rules.catalog, rules.settings, Outside())
+    report = diagnose(pipeline, rules.catalog, Outside())
     assert report.findings == ()
     assert report.at == 0
 
@@ -130,7 +130,7 @@ def test_what_never_became_a_frame_is_told():
         LeftOut("labels_missing", "DCGM_FI_DEV_GPU_TEMP", 1, ("a",)),
     )
     outside = Outside(left=left, doubled={"x": 2}, failed={"dcgm http://n1/metrics": "timeout: 10 s"})
-    report = diagnose(pipeline, rules.catalog, rules.settings, outside)
+    report = diagnose(pipeline, rules.catalog, outside)
     assert [(f.topic, f.count, f.items[0].name) for f in report.findings] == [
         ("failed_scrapes", 1, "dcgm http://n1/metrics"),
         ("unmapped", 2, "zeta"),

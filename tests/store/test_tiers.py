@@ -17,7 +17,7 @@ from monitor.cells import Cells, SeriesNames
 from monitor.ingest.rollups import windows
 from monitor.store.rolls import Span, bound, roll
 from monitor.store.tables import S10
-from monitor.store.tiers import Numbering
+from monitor.store.tiers import Numbering, OpenTiers
 from monitor.types import SeriesKey
 
 if TYPE_CHECKING:
@@ -175,3 +175,21 @@ def test_a_number_is_given_once(tables: list[list[SeriesKey]]) -> None:
     for key, number in given_out.items():
         assert names.entities[names.entity[number]] == key.entity
         assert names.metrics[names.metric[number]] == (key.kind, key.metric)
+
+
+def test_series_that_are_gone_take_no_room() -> None:
+    """A job every ten minutes for a day: what is kept is of two hours at most, and every hour of a job is written."""
+    tiers, hours = OpenTiers(), 0
+    for i in range(24 * 6):
+        names = SeriesNames.of(
+            [SeriesKey("job", f"job:j{i:03d}", "loss"), SeriesKey("gpu", "gpu:a/0", "xid")]
+        )
+        for minute in range(10):
+            end = START + (10 * i + minute + 1) * 60_000
+            row, value = np.arange(2), np.ones(2)
+            cells = Cells(end, names, row, np.full(2, end), value, np.zeros(2, bool))
+            tiers.add(windows(cells, TICK), np.ones(2, bool))
+            hours += sum(len(part.row) for part in tiers.take(end)["h1"])
+        assert len(tiers.to_state()["entities"]) <= 2 + 2 * 6
+    hours += sum(len(part.row) for part in tiers.take(START + 30 * 3_600_000)["h1"])
+    assert hours == 25 + 24 * 6 + 24
