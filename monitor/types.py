@@ -150,7 +150,8 @@ class Signal(msgspec.Struct, frozen=True, order=True):
 
     `score` is the greatest evidence so far, in nats against the null. `page` says that the evidence passed
     the page level, `hard` that it is a fact which needs no statistics. `since` is when it began as far as
-    the evidence tells; `raised_at` the end of the tick that raised it.
+    the evidence tells; `raised_at` the end of the tick that raised it. `matters`: it was off by as much as is
+    of consequence to somebody.
     """
 
     entity: str
@@ -168,6 +169,7 @@ class Signal(msgspec.Struct, frozen=True, order=True):
     score: float
     page: bool
     hard: bool
+    matters: bool = True
 
 
 class Anomaly(msgspec.Struct, frozen=True):

@@ -32,9 +32,9 @@ class Cells:
     """C cells made of S signals, both sorted.
 
     entity: index in the graph, (C,). family: index in the book's families, (C,). sign: 1 up, -1 down, 0 none.
-    group: it is about the mean of the entity's members. since: the earliest onset, ms. page, hard: whether
-    one of its signals is. excess: how far the reading is from what was expected, NaN where unknown. score:
-    the greatest evidence, nats. of_signal: the cell of each signal, (S,).
+    group: it is about the mean of the entity's members. since: the earliest onset, ms. page, hard, matters:
+    whether one of its signals is or does. excess: how far the reading is from what was expected, NaN where
+    unknown. score: the greatest evidence, nats. of_signal: the cell of each signal, (S,).
     """
 
     keys: tuple[CellKey, ...]
@@ -47,6 +47,7 @@ class Cells:
     since: Ints
     page: Bools
     hard: Bools
+    matters: Bools
     excess: Floats
     score: Floats
 
@@ -94,11 +95,18 @@ def gather(signals: Iterable[Signal], book: FaultBook, index: dict[str, int]) ->
         sign=np.array([_SIGN[key.direction] for key in keys], np.int64),
         group=np.array([key.group for key in keys], bool),
         since=_least([s.since for s in ordered], where, len(keys)),
-        page=_most([float(s.page) for s in ordered], where, len(keys)) > 0,
-        hard=_most([float(s.hard) for s in ordered], where, len(keys)) > 0,
+        page=_any([s.page for s in ordered], where, len(keys)),
+        hard=_any([s.hard for s in ordered], where, len(keys)),
+        matters=_any([s.matters for s in ordered], where, len(keys)),
         excess=_most([_excess(s) for s in ordered], where, len(keys)),
         score=_most([s.score for s in ordered], where, len(keys)),
     )
+
+
+def _any(values: list[bool], where: Ints, size: int) -> Bools:
+    found = np.zeros(size, bool)
+    found[where[np.array(values, bool)]] = True
+    return found
 
 
 def _least(values: list[int], where: Ints, size: int) -> Ints:

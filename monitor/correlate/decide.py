@@ -73,10 +73,15 @@ def believed(explanation: Explanation, now: int) -> bool:
 
 
 def severity(explanation: Explanation, *, paging: bool) -> Severity:
-    """Return how bad it is: the kind's severity where it is known well enough to page, else a ticket."""
+    """Return how bad it is: the kind's severity where it is known well enough to page, else a ticket.
+
+    It is only recorded where no sign of the fault itself was ever off by as much as is of consequence.
+    """
     if explanation.fault.pages in _BY_PAGING:
         return _BY_PAGING[explanation.fault.pages][1]
-    return explanation.fault.severity if paging else "warning"
+    if paging:
+        return explanation.fault.severity
+    return "warning" if explanation.matters else "info"
 
 
 def decide(

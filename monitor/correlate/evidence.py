@@ -54,10 +54,11 @@ def weight(rate: Floats) -> Floats:
 class Evidence:
     """The evidence of a tick over n entities, C cells and U units (what a cause must explain).
 
-    live: not derived, (C,). follows: the cell that a derived one repeats, -1 for none, (C,). page: (C,).
-    unit: (C,), -1 for derived cells. unit_*: (U,); `block` is the workload whose block it is, -1 for a single
-    cell; `weight` in nats, and `must` what of it is for standing at page level. hidden: in a silent
-    source or itself silent, (n,). groups: the means that no member accounts for.
+    live: not derived, (C,). follows: the cell that a derived one repeats, -1 for none, (C,). page,
+    matters: of it or of what repeats it, (C,). unit: (C,), -1 for derived cells. unit_*: (U,); `block` is the
+    workload whose block it is, -1 for a single cell; `weight` in nats, and `must` what of it is for standing
+    at page level. hidden: in a silent source or itself silent, (n,). groups: the means that no member
+    accounts for.
     """
 
     cells: Cells
@@ -67,6 +68,7 @@ class Evidence:
     live: Bools
     follows: Ints
     page: Bools
+    matters: Bools
     hidden: Bools
     groups: Grouped
     unit: Ints
@@ -134,7 +136,7 @@ def weigh(
     follows = np.full(len(cells), -1, np.int64)
     hidden = _hide(cells, relations, silence, live, follows)
     groups = derived_groups(cells, relations, book.families, observation.judged, live, follows)
-    page = _page(cells, live, follows)
+    page = _with_repeats(cells.strong, live, follows)
     unit, block = _units(cells, relations, book.families, observation, live)
     size = np.bincount(unit[live], minlength=len(block))
     must = np.zeros(len(block))
@@ -147,6 +149,7 @@ def weigh(
         live=live,
         follows=follows,
         page=page,
+        matters=_with_repeats(cells.matters, live, follows),
         hidden=hidden,
         groups=groups,
         unit=unit,
@@ -174,12 +177,12 @@ def _hide(cells: Cells, relations: Relations, silence: int, live: Bools, follows
     return hidden
 
 
-def _page(cells: Cells, live: Bools, follows: Ints) -> Bools:
-    """Hand the page level of derived cells to the cells that they repeat."""
-    page = cells.strong
-    handed = ~live & page & (follows >= 0)
-    page[follows[handed]] = True
-    return page
+def _with_repeats(which: Bools, live: Bools, follows: Ints) -> Bools:
+    """Return which cells are so (at page level, say), or are repeated by a derived one that is."""
+    handed = ~live & which & (follows >= 0)
+    found = which.copy()
+    found[follows[handed]] = True
+    return found
 
 
 def _units(

@@ -35,7 +35,8 @@ class Explanation:
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
     is `confidence`. onset: when the cause began, ms. cells: keys of the cells, sorted; strong: those at page
-    level. sure: one of these is a signature of the fault. within: keys at page level that the cause could
+    level. sure: one of these is a signature of the fault; matters: some signature is off by as much as is of
+    consequence. within: keys at page level that the cause could
     explain of what hangs on it. signals: those of the cells. affected: ids of those who show it or are
     silent because of it, sorted. nats: worth of its evidence less its cost.
     """
@@ -49,6 +50,7 @@ class Explanation:
     cells: tuple[CellKey, ...]
     strong: frozenset[CellKey]
     sure: bool
+    matters: bool
     within: frozenset[CellKey]
     signals: tuple[Signal, ...]
     affected: tuple[str, ...]
@@ -180,12 +182,17 @@ def _explanation(
         candidates=tuple([(ids[i], fault, share) for i, fault, share in shares]),
         cells=tuple(keys),
         strong=frozenset([evidence.cells.keys[c] for c in cells[strong[cells]].tolist()]),
-        sure=bool(np.isin(evidence.unit[cells[evidence.page[cells]]], found.signature(number)).any()),
+        sure=_any_in(evidence.unit[cells[evidence.page[cells]]], found.signature(number)),
+        matters=_any_in(evidence.unit[cells[evidence.matters[cells]]], found.signature(number)),
         within=frozenset([evidence.cells.keys[c] for c in _strong_in(evidence, found.within(number))]),
         signals=tuple([evidence.cells.signals[s] for s in signals]),
         affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
         nats=float(evidence.unit_weight[units].sum() + found.costs.shared[number]),
     )
+
+
+def _any_in(units: Ints, signature: Ints) -> bool:
+    return bool(np.isin(units, signature).any())
 
 
 def _strong_in(evidence: Evidence, units: Ints) -> list[int]:

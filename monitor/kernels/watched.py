@@ -117,6 +117,7 @@ def watched_signals(
                 page=bool(score >= level[i] and matters[i])
                 or bool(before is not None and before.page and stays[i]),
                 hard=False,
+                matters=bool(matters[i]) or bool(before is not None and before.matters),
             )
         )
     return signals

@@ -434,6 +434,21 @@ def test_a_signal_below_the_page_level_is_no_incident_alone_and_a_ticket_in_comp
     assert (incident.cause.entity, incident.severity, incident.pages) == ("node:n0003", "warning", 0)
 
 
+def test_what_matters_to_nobody_is_only_recorded():
+    """A node a little warmer than others is on record; it is a ticket once that is of consequence, or pages."""
+    world = World()
+    slight = hot(gpus_of(3), "heat", 0, page=False, matters=False)
+    for signals, severity in (
+        (slight, "info"),
+        (slight + hot(["gpu:n0003/4"], "activity", 0, page=False), "info"),
+        (hot(gpus_of(3), "heat", 0, page=False), "warning"),
+        (hot(gpus_of(3), "heat", 0), "error"),
+    ):
+        world.step(signals, ticks=7)
+        (incident,) = world.last().values()
+        assert (incident.cause.entity, incident.severity) == ("node:n0003", severity)
+
+
 def test_an_old_hot_gpu_is_not_swallowed_by_a_cdu_that_fails_hours_later():
     """What began long before belongs to something else and keeps its incident."""
     world = World()

@@ -16,6 +16,7 @@ ONE = np.ones(1, bool)
 @pytest.mark.parametrize(
     ("score", "deviation", "may", "pages"),
     [(40.0, 5.0, True, True), (40.0, 3.9, True, False), (12.0, 5.0, True, False), (40.0, 5.0, False, False)],
+    ids=["harmful", "slight", "weak", "never"],
 )
 def test_a_page_needs_evidence_and_a_deviation_that_matters(
     score: float, deviation: float, may: bool, pages: bool
@@ -31,6 +32,7 @@ def test_a_page_needs_evidence_and_a_deviation_that_matters(
     name = Name(Key("gpu:n1/0", "gpu_temp_celsius", "peers"), "heat", lambda _: SignalReason.ABOVE_PEERS)
     (signal,) = watched_signals(latch, np.zeros(1, np.int64), chart, rule, lambda _: name, Standing())
     assert signal.page is pages
+    assert signal.matters is (deviation >= 4.0)
 
 
 def test_an_effect_is_a_multiple_of_what_matters_else_of_sigma() -> None:
@@ -49,6 +51,7 @@ def test_a_page_ends_when_less_than_half_of_what_matters_is_left(deviation: floa
     key = Key("gpu:n1/0", "gpu_temp_celsius", "peers")
     name = Name(key, "heat", lambda _: SignalReason.ABOVE_PEERS)
     standing, pages = Standing(), []
+    mattered = []
     for off in (5.0, deviation):
         chart = Chart(np.array([60.0 + off]), np.array([60.0]), np.array([0.5]), 3.0)
         effect = chart.effect(np.array([4.0]), np.zeros(1))
@@ -56,4 +59,6 @@ def test_a_page_ends_when_less_than_half_of_what_matters_is_left(deviation: floa
         signals = watched_signals(latch, np.zeros(1, np.int64), chart, rule, lambda _: name, standing)
         standing.replace(signals)
         pages += [signal.page for signal in signals]
+        mattered += [signal.matters for signal in signals]
     assert pages == [True, stays]
+    assert mattered == [True, True]
