@@ -18,7 +18,7 @@ from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.coding import moved_to
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.evidence import K
-from monitor.kernels.latch import Bad
+from monitor.kernels.latch import Bad, Seen
 from monitor.kernels.signals import Key, Standing
 from monitor.kernels.watch import Rows, Watch
 from monitor.kernels.watched import Chart, Name, Pages, watched_signals
@@ -162,7 +162,8 @@ class AggregateStage:
         r = np.where(due, mean, np.nan)
         ts = np.where(due, panel.end, -1)
         seen = self._watch.step(rows, Points(panel.end, r, ts, rhythm, np.ones(len(r), np.int64)))
-        self._watch.release(panel.end, np.arange(len(r)), self._group["end"], rhythm)
+        heard = self._group["end"]
+        self._watch.release(panel.end, np.arange(len(r)), Seen(heard, heard, rhythm))
         before = (self._group["judged"] > 0) & np.isfinite(mean)
         self._group["judged"] = np.where(due, seen.judged, before).astype(np.int8)
         chart = Chart(r, seen.offset, seen.sigma, self._settings.chart_sigmas)

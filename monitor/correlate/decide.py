@@ -123,8 +123,10 @@ def _first(
     settle = max(_settle_ms(evidence, rules.tick_ms), duration_ms(explanation.fault.settle or "0s"))
     if now < ready + settle:
         return PageReason.SETTLING, until(ready + settle)
+    outweighed = any(share > explanation.confidence for _, _, share in explanation.candidates)
     at_once = explanation.fault.severity == "critical" or any(s.hard for s in evidence)
-    if not at_once and _unclear(explanation, now, ready, rules):
+    since = ready + settle if outweighed else ready  # what is likelier may take its place in a moment
+    if (outweighed or not at_once) and _unclear(explanation, now, since, rules):
         return PageReason.WAITING, f"confidence {explanation.confidence:.2f} < {rules.confidence:g}"
     return PageReason.PAGED, f"confidence {explanation.confidence:.2f}, {len(evidence)} signals at page level"
 

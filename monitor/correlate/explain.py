@@ -35,10 +35,10 @@ class Explanation:
 
     candidates: (entity, its likeliest fault, share of the belief), the greatest first; the cause's own share
     is `confidence`. onset: when the cause began, ms. cells: keys of the cells, sorted; strong: those at page
-    level. sure: one of these is a signature of the fault; matters: some signature is off by as much as is of
-    consequence. within: keys at page level that the cause could
-    explain of what hangs on it. signals: those of the cells. affected: ids of those who show it or are
-    silent because of it, sorted. nats: worth of its evidence less its cost.
+    level. sure: one of these is a signature of the fault; matters: some signature is off by as much as is
+    of consequence. within: keys at page level that the cause, as any kind for its reason, could explain of
+    what hangs on it. signals: those of the cells. affected: ids of those who show it or are silent because
+    of it, sorted. nats: worth of its evidence less its cost.
     """
 
     entity: str
@@ -184,11 +184,22 @@ def _explanation(
         strong=frozenset([evidence.cells.keys[c] for c in cells[strong[cells]].tolist()]),
         sure=_any_in(evidence.unit[cells[evidence.page[cells]]], found.signature(number)),
         matters=_any_in(evidence.unit[cells[evidence.matters[cells]]], found.signature(number)),
-        within=frozenset([evidence.cells.keys[c] for c in _strong_in(evidence, found.within(number))]),
+        within=frozenset([evidence.cells.keys[c] for c in _within(evidence, book, found, number)]),
         signals=tuple([evidence.cells.signals[s] for s in signals]),
         affected=tuple(sorted(ids[i] for i in _affected(evidence, entity, cells).tolist())),
         nats=float(evidence.unit_weight[units].sum() + found.costs.shared[number]),
     )
+
+
+def _within(evidence: Evidence, book: FaultBook, found: Hypotheses, number: int) -> list[int]:
+    """Return what stands at page level that a cause could explain of itself and of what hangs on it.
+
+    A CDU of which only the flow is known to be low is, for the same reason, what heats what hangs on it.
+    """
+    reason = book.faults[int(found.fault[number])].reason
+    of_entity = np.flatnonzero(found.entity == found.entity[number]).tolist()
+    same = [k for k in of_entity if book.faults[int(found.fault[k])].reason == reason]
+    return _strong_in(evidence, np.concatenate([found.within(k) for k in same]))
 
 
 def _any_in(units: Ints, signature: Ints) -> bool:
@@ -196,10 +207,11 @@ def _any_in(units: Ints, signature: Ints) -> bool:
 
 
 def _strong_in(evidence: Evidence, units: Ints) -> list[int]:
-    """Return the cells at page level that belong to some units."""
-    inside = np.zeros(len(evidence.block) + 1, bool)  # the last one serves derived cells (-1)
+    """Return the cells at page level that belong to some units, or repeat what does."""
+    inside = np.zeros(len(evidence.block) + 1, bool)  # the last one serves what repeats nothing (-1)
     inside[units] = True
-    found: list[int] = np.flatnonzero(evidence.cells.strong & inside[evidence.unit]).tolist()
+    unit = np.where(evidence.live, evidence.unit, np.append(evidence.unit, -1)[evidence.follows])
+    found: list[int] = np.flatnonzero(evidence.cells.strong & inside[unit]).tolist()
     return found
 
 

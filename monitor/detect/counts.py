@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import betainc
 
 from monitor.kernels.columns import Column, Columns
-from monitor.kernels.evidence import REFIT_EVERY, K, Scored
+from monitor.kernels.evidence import K, Scored
 from monitor.kernels.latch import Bad, Latch
 from monitor.kernels.rings import SCALES, Rings
 from monitor.kernels.tails import Tails
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monitor.types import Bools, Floats, Ints
 
 FEWEST = 3
+REFIT_EVERY = 30
 SHAPE, EXPOSURE_S = 0.1, 600.0
 
 

@@ -18,7 +18,7 @@ from monitor.detect.readiness import readiness
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.coding import carried, moved_to, through
 from monitor.kernels.evidence import K
-from monitor.kernels.latch import Bad
+from monitor.kernels.latch import Bad, Seen
 from monitor.kernels.signals import Key, Standing, limits
 from monitor.kernels.watch import Rows, Watch, Watched
 from monitor.kernels.watched import Chart, Name, Pages, watched_signals
@@ -132,9 +132,9 @@ class DetectStage:
         seen = self._watch.step(rows, _some(points, layout.charted))
         counted = self._count(panel, gap, points, layout)
         self._facts.step(panel, held, self._settings.min_peers)
-        self._release(points, layout)
         self._judged_at[layout.charted[seen.judged]] = panel.end
         self._judged_at[layout.counts[counted]] = panel.end
+        self._release(points, layout)
         lately = JUDGED_MS + 2 * points.rhythm
         chart = self._chart(panel, common, seen, layout)
         effect = chart.effect(layout.matters(chart.expected, chart.x < chart.expected), rough + slope)
@@ -168,13 +168,13 @@ class DetectStage:
         return readiness(self._layout, self._watch, self._counts)
 
     def _release(self, points: Points, layout: Layout) -> None:
-        """Let go of deviations of series of which nothing is heard: their silence says the rest.
+        """Let go of deviations of series about which nothing is known: their silence says the rest.
 
         A fact stands: a GPU that fell off the bus is not back because it says nothing.
         """
-        last = self._held.columns["ts"]
-        self._watch.release(points.end, layout.charted, last, points.rhythm)
-        self._counts.latch.release(points.end, layout.counts, last, points.rhythm)
+        seen = Seen(self._held.columns["ts"], self._judged_at, points.rhythm)
+        self._watch.release(points.end, layout.charted, seen)
+        self._counts.latch.release(points.end, layout.counts, seen)
 
     def _own(
         self, held: Floats, load: Floats, doubt: Floats, regime: Ints, settled: Bools, layout: Layout

@@ -191,6 +191,11 @@ class Baseline:
         at = (regime, np.arange(len(regime)))
         return self._columns["offset"][at].astype(np.float64), self._columns["learnt"][at].astype(np.int64)
 
+    def rests_on(self, regime: Ints, rows: Ints) -> tuple[Ints, Ints]:
+        """Return (points, ms) that the level of some rows, each in its regime, rests on."""
+        columns = self._columns
+        return columns["points"][regime, rows], columns["learnt"][regime, rows]
+
     def support(self) -> tuple[Ints, Ints]:
         """Return (points, ms) that each row's level rests on, of its better known regime."""
         points, learnt = self._columns["points"], self._columns["learnt"]

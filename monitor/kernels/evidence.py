@@ -10,8 +10,9 @@ import numpy as np
 from monitor.kernels.baseline import HALF_NORMAL
 from monitor.kernels.coding import carried
 from monitor.kernels.compiled import loops
+from monitor.kernels.probation import Probation
 from monitor.kernels.rings import SCALES, Rings
-from monitor.kernels.tails import BINS, FEW, WIDTH, Tails
+from monitor.kernels.tails import BINS, FEW, WIDTH, Tails, bins_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 K = len(SCALES)
 CLIP = 40.0
-REFIT_EVERY = 30
 NEAR = 1.0
 """A mean within one spread of the level is no evidence, and is not looked up."""
 FAR = 4.0
@@ -46,7 +46,8 @@ class Evidence:
     sqrt(s^2 + v): s is the pool's spread of such means, measured (1.25 times the mean of |m|, each counted as
     4 s at most), so autocorrelation and wander are in it; v = s_L^2 L / k is the variance of a level that
     rests on k points, L the longest scale that was measured. The quotient is looked up in the pool's tail at
-    this scale and in this direction (kernels/tails.py). What is not to train the null does not.
+    this scale and in this direction (kernels/tails.py). What is not to train the null does not, and what does
+    is on probation first (kernels/probation.py).
 
     pool: the pool of each row, (n,). False-alarm rate: P(nats > a) = e^-a a decision where the tail is right.
     """
@@ -56,7 +57,7 @@ class Evidence:
         self._tails = Tails(pools * K * 2)
         self._size = np.zeros((pools, K))
         self._seen = np.zeros((pools, K))
-        self._age = 0
+        self._probation = Probation({"counts": (K * 2, BINS), "size": (K,), "seen": (K,)}, pools)
 
     @property
     def nbytes(self) -> int:
@@ -71,6 +72,7 @@ class Evidence:
             np.where(pools_moved[:, None] >= 0, pools_moved[:, None] * K * 2 + cells, -1).ravel(),
             pools * K * 2,
         )
+        self._probation.resize(pools_moved, pools)
         for name in ("_size", "_seen"):
             setattr(self, name, carried(getattr(self, name), pools_moved, pools))
 
@@ -100,19 +102,28 @@ class Evidence:
                 t = m / np.sqrt(self._spread(k)[p] ** 2 + young[rows])
                 up[k, rows], down[k, rows] = self._score(p, k, t)
                 self._learn(p, k, m, t, train[rows])
-        self._age += 1
-        if self._age % REFIT_EVERY == 0:
-            self._tails.refit()
         return Scored(up, down, fresh)
+
+    def learn(self, end: int, pool: Ints, raised: Ints) -> None:
+        """Let the nulls learn what turned out to be healthy by `end`. raised: rows that were just alarmed."""
+        self._probation.alarm(pool[raised])
+        healthy = self._probation.settle(end, np.bincount(pool, minlength=len(self._seen)))
+        if healthy is not None:
+            self._seen += healthy["seen"]
+            self._size += healthy["size"]
+            self._tails.add(healthy["counts"].reshape(-1, BINS))
+            self._tails.refit()
 
     def _compiled(self, fast: ModuleType, given: tuple[Any, ...], up: Floats, down: Floats) -> None:
         """Score and learn in one pass."""
         spread = np.stack([self._spread(k) for k in range(K)], axis=1)
-        seen, size = np.zeros((2, *self._seen.shape))
         pools = (spread, self._seen >= FEW, self._young())
-        fast.score(given, pools, self._tails.arrays, (NEAR, FEW, WIDTH, BINS, FAR), (up, down, seen, size))
-        self._seen += seen
-        self._size += size
+        counts = self._probation.now("counts").reshape(-1, BINS)
+        seen, size = np.zeros((2, *self._seen.shape))
+        limits = (NEAR, FEW, WIDTH, BINS, FAR)
+        fast.score(given, pools, self._tails.fit, limits, (up, down), (counts, seen, size))
+        self._probation.now("seen")[:] += seen
+        self._probation.now("size")[:] += size
 
     def _score(self, pool: Ints, k: int, t: Floats) -> tuple[Floats, Floats]:
         some = np.flatnonzero(np.abs(t) > NEAR)
@@ -125,10 +136,10 @@ class Evidence:
         ready = self._seen[pool, k] >= FEW
         most = np.where(ready, FAR * self._spread(k)[pool], np.inf)
         pools = len(self._seen)
-        self._seen[:, k] += np.bincount(pool, minlength=pools)
-        self._size[:, k] += np.bincount(pool, np.minimum(np.abs(m), most), minlength=pools)
-        cell = ((pool * K + k) * 2 + (t < 0))[ready]
-        self._tails.observe(cell, np.abs(t[ready]))
+        self._probation.now("seen")[:, k] += np.bincount(pool, minlength=pools)
+        self._probation.now("size")[:, k] += np.bincount(pool, np.minimum(np.abs(m), most), minlength=pools)
+        where = (pool[ready], (k * 2 + (t < 0))[ready], bins_of(np.abs(t[ready])))
+        np.add.at(self._probation.now("counts"), where, 1)
 
     def _spread(self, k: int) -> Floats:
         """Return the spread of the means at scale k by pool; 1, never small, until it was measured."""
@@ -150,7 +161,7 @@ class Evidence:
             "tails": self._tails.to_state(),
             "size": self._size.copy(),
             "seen": self._seen.copy(),
-            "age": self._age,
+            "probation": self._probation.to_state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -159,4 +170,4 @@ class Evidence:
         self._tails.restore(state["tails"])
         self._size = np.array(state["size"], np.float64)
         self._seen = np.array(state["seen"], np.float64)
-        self._age = int(state["age"])
+        self._probation.restore(state["probation"])

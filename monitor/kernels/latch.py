@@ -9,7 +9,7 @@ import numpy as np
 
 from monitor.kernels.columns import Column, Columns
 from monitor.kernels.rings import SCALES
-from monitor.units import HOUR
+from monitor.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CALM_POINTS = 6
 GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
+UNJUDGED_MS = 30 * MINUTE
 
 UP, DOWN = 1, -1
 
@@ -31,13 +32,22 @@ class Bad:
     down: Bools
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When each of n series was last heard, and judged, ms; its rhythm, ms."""
+
+    heard: Ints
+    judged: Ints
+    rhythm: Floats
+
+
 class Latch:
     """Which rows stand alarmed, since when, in which direction, with how much evidence.
 
     A row is raised when its evidence at some scale reaches the raise level. It clears when, for 6 points of
     its own, the evidence at the scale that raised it and at every shorter one was below the clear level
-    (hysteresis). A row without data neither raises nor clears; who knows that none will come releases it.
-    `since` is when what raised it began.
+    (hysteresis). A row without data neither raises nor clears, but may be
+    released. `since` is when what raised it began.
     """
 
     def __init__(self, n: int = 0) -> None:
@@ -89,14 +99,18 @@ class Latch:
             self._raise(rows, scored, down[rows] > up[rows], when, begun)
         return rows, np.setdiff1d(cleared, rows, assume_unique=True)
 
-    def release(self, end: int, series: Ints, last: Ints, rhythm: Floats) -> Ints:
-        """Let go of rows of which nothing was heard for two hours and three rhythms; return them, ascending.
+    def release(self, end: int, series: Ints, seen: Seen) -> Ints:
+        """Let go of rows about which nothing is known any more; return them, ascending.
 
-        series: what each row is about, of which `last` and `rhythm` say when it was heard, and how often, ms.
+        Nothing was heard for two hours and three rhythms, or what was heard could not be judged for half an
+        hour: the deviation was in another state, idle perhaps where it is busy now. series: what each row is
+        about.
         """
         stands = np.flatnonzero(self.on)
         about = series[stands]
-        gone = stands[end - last[about] > np.maximum(GONE_MS, GONE_RHYTHMS * rhythm[about])]
+        heard, judged, rhythm = seen.heard[about], seen.judged[about], seen.rhythm[about]
+        unheard = end - heard > np.maximum(GONE_MS, GONE_RHYTHMS * rhythm)
+        gone = stands[unheard | (heard - judged > UNJUDGED_MS + 2 * rhythm)]
         if len(gone):
             self.columns.restart(_mask(gone, len(self.columns)))
         return gone

@@ -195,18 +195,19 @@ def cells(given: Any, frames: Any, limits: Any, sentinels: Any, out: Any) -> Any
 
 
 @numba.njit(cache=True, nogil=True)
-def score(given: Any, pools: Any, tails: Any, limits: Any, out: Any) -> None:
+def score(given: Any, pools: Any, tails: Any, limits: Any, out: Any, learnt: Any) -> None:
     """Score the means that moved, and count those that train (kernels/evidence.py, kernels/tails.py).
 
     given: (means, fresh) by scale and row, (pool, points, train) by row. pools: (spread, ready) by pool and
-    scale, young by pool. tails: (counts, table, u, at u, beta, fitted). limits: (near, few, width, bins,
-    far). out: (up, down) by scale and row, (seen, size) by pool and scale, to be added.
+    scale, young by pool. tails: (table, u, at u, beta, fitted). limits: (near, few, width, bins, far). out:
+    (up, down) by scale and row. learnt: counts by cell and bin, (seen, size) by pool and scale, added to.
     """
     means, fresh, pool, points, train = given
     spread, ready, young = pools
-    counts, table, u, at_u, beta, fitted = tails
+    table, u, at_u, beta, fitted = tails
     near, few, width, bins, most = limits
-    up, down, seen, size = out
+    up, down = out
+    counts, seen, size = learnt
     scales = means.shape[0]
     for k in range(scales):
         for i in range(means.shape[1]):

@@ -18,6 +18,11 @@ FEW = 30
 GROWTH = 1.25
 
 
+def bins_of(t: Floats) -> Ints:
+    """Return the bin of each value."""
+    return np.minimum(np.maximum(t, 0) / WIDTH, BINS - 1).astype(np.int64)
+
+
 class Tails:
     """The upper tail of a statistic t >= 0, in nats: -ln P(T > t).
 
@@ -42,9 +47,9 @@ class Tails:
         return self._counts.nbytes
 
     @property
-    def arrays(self) -> tuple[Any, ...]:
-        """The state itself, in the order of `to_state`, for the compiled loops."""
-        return tuple(getattr(self, f"_{name}") for name in _STATE)
+    def fit(self) -> tuple[Any, ...]:
+        """The fit in force, for the compiled loops: table, u, nats at u, beta, values that it rests on."""
+        return self._table, self._u, self._at_u, self._beta, self._fitted
 
     def resize(self, moved: Ints, cells: int) -> None:
         """Move cell i to `moved[i]` of `cells` cells (-1 drops it)."""
@@ -61,8 +66,11 @@ class Tails:
 
     def observe(self, cell: Ints, t: Floats) -> None:
         """Count values of healthy time; they weigh in `nats` from the next `refit` on."""
-        bin_ = np.minimum(np.maximum(t, 0) / WIDTH, BINS - 1).astype(np.int64)
-        np.add.at(self._counts.reshape(-1), cell * BINS + bin_, 1)
+        np.add.at(self._counts, (cell, bins_of(t)), 1)
+
+    def add(self, counts: Floats) -> None:
+        """Add counts by bin, (cells, 96), of values of healthy time."""
+        self._counts += counts.astype(np.int64)
 
     def refit(self) -> None:
         """Take what was observed into the tails of the cells that grew by a quarter since their last fit.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.kernels.baseline import Levelled, Points
+    from monitor.kernels.latch import Seen
     from monitor.types import Bools, Floats, Ints
 
 PRIOR_EVERY = 30
@@ -104,14 +105,14 @@ class Watch:
         self._evidence.restart(rows)
         self.latch.columns.restart(rows)
 
-    def release(self, end: int, series: Ints, last: Ints, rhythm: Floats) -> None:
-        """Let go of alarmed rows of which nothing is heard any more (`Latch.release`)."""
-        self._forget(self.latch.release(end, series, last, rhythm))
+    def release(self, end: int, series: Ints, seen: Seen) -> None:
+        """Let go of alarmed rows about which nothing is known any more (`Latch.release`)."""
+        self._forget(self.latch.release(end, series, seen))
 
     def step(self, rows: Rows, points: Points) -> Watched:
         """Take one round."""
         train = ~self.latch.on
-        level = self._baseline.step(points, rows.lone, train, rows.floor)
+        level = self._baseline.step(points, rows.lone, train | self._unlearnt(points.regime), rows.floor)
         peers_ready = level.learnt_ms >= self.learning.peers_ms
         own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
         known = (level.points > self.learning.points // 3) & (level.sigma > 0)
@@ -127,8 +128,17 @@ class Watch:
         levels = (rows.raise_level, rows.clear_level)
         when = (points.end, points.ts, points.rhythm)
         raised, cleared = self.latch.step(scored, rows.bad, judged, levels, when, self._evidence.begun)
+        self._evidence.learn(points.end, rows.pool, raised)
         self._forget(cleared)
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
+
+    def _unlearnt(self, regime: Ints) -> Bools:
+        """Return the alarmed rows with no level of their own in this regime: they learn on, to clear."""
+        rows = np.flatnonzero(self.latch.on)
+        points, learnt_ms = self._baseline.rests_on(regime[rows], rows)
+        unlearnt = np.zeros(len(regime), bool)
+        unlearnt[rows] = (learnt_ms < self.learning.own_ms) | (points < self.learning.points)
+        return unlearnt
 
     def _forget(self, cleared: Ints) -> None:
         """Let rows that cleared begin their means anew: a long one would still hold what is over."""

@@ -50,8 +50,8 @@ class Chart:
 class Pages:
     """What decides whether a row pages: the budget, the members of its level, its rhythm, whether it may.
 
-    effect: its deviation now as a multiple of the least that matters to anybody, inf where nobody says so,
-    NaN where it has none now. What paged stays a page while half of that stands.
+    effect: its deviation now as a multiple of the least that matters to anybody, less than 0 downwards, inf
+    where nobody says so, NaN where it has none now. What paged stays a page while half of that stands.
     """
 
     budget: float
@@ -90,9 +90,10 @@ def watched_signals(
     latched = np.flatnonzero(latch.on)
     rows = series[latched]
     lower, upper = limits(chart.expected[rows], chart.sigma[rows], chart.sigmas)
-    level, effect = pages.level(rows), np.abs(pages.effect[rows])
-    matters, stays = effect >= 1, ~(effect < STAYS)
     columns, signals = latch.columns, []
+    level = pages.level(rows)
+    effect = np.where(columns["direction"][latched] == UP, 1, -1) * pages.effect[rows]
+    matters, stays = effect >= 1, ~(effect < STAYS)
     for i, (at, row) in enumerate(zip(latched.tolist(), rows.tolist(), strict=True)):
         named = name(row)
         before = standing.get(named.key)
