@@ -43,7 +43,7 @@ class Case(msgspec.Struct):
 
     Of the contract's record are the fields up to `merged_into`. cells: what stood when last explained.
     held, strong: of what it ever explained, what stands, and how many of that at page level; and the most
-    of each. waned_at: since when it wanes.
+    of each. waned_at: since when it wanes. matters: it was a ticket, or more.
     seen: entities by "metric detector", ever. shown: affected entities at the last line. cause_at: when the
     cause was adopted. ready_at: since when page evidence is there. quiet_at: since when nothing of it
     stands. paged_owners, paged_critical: who was called, and for what. closed_by: the person who resolved it
@@ -79,6 +79,7 @@ class Case(msgspec.Struct):
     strong: int = 0
     strong_peak: int = 0
     waned_at: int | None = None
+    matters: bool = False
     seen: dict[str, tuple[str, ...]] = {}
     shown: int = 0
     cause_at: int = 0
@@ -206,8 +207,9 @@ def _first_query(fault: FaultKind, case: Case, now: int) -> str:
 
 
 def grade(case: Case, explanation: Explanation, *, paging: bool) -> None:
-    """Set the severity: it falls and rises with the cause, but stays a page's once it paged."""
-    case.severity = severity(explanation, paging=paging or case.called)
+    """Set the severity: it falls and rises with the cause, but what was a ticket or a page stays one."""
+    case.matters = case.matters or explanation.matters
+    case.severity = severity(explanation, paging=paging or case.called, matters=case.matters)
 
 
 def note(case: Case, now: int, reason: PageReason, detail: str) -> Decision | None:

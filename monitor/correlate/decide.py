@@ -72,16 +72,16 @@ def believed(explanation: Explanation, now: int) -> bool:
     return len(sources) > 1 or now - min(s.since for s in silences) >= LONE_SILENCE_MS
 
 
-def severity(explanation: Explanation, *, paging: bool) -> Severity:
+def severity(explanation: Explanation, *, paging: bool, matters: bool) -> Severity:
     """Return how bad it is: the kind's severity where it is known well enough to page, else a ticket.
 
-    It is only recorded where no sign of the fault itself was ever off by as much as is of consequence.
+    It is only recorded where nothing `matters`: no sign of the fault itself was off by as much as that.
     """
     if explanation.fault.pages in _BY_PAGING:
         return _BY_PAGING[explanation.fault.pages][1]
     if paging:
         return explanation.fault.severity
-    return "warning" if explanation.matters else "info"
+    return "warning" if matters else "info"
 
 
 def decide(

@@ -104,15 +104,24 @@ class Evidence:
                 self._learn(p, k, m, t, train[rows])
         return Scored(up, down, fresh)
 
-    def learn(self, end: int, pool: Ints, raised: Ints) -> None:
-        """Let the nulls learn what turned out to be healthy by `end`. raised: rows that were just alarmed."""
+    def learn(self, end: int, pool: Ints, raised: Ints, on: Bools) -> None:
+        """Let the nulls learn what turned out to be healthy by `end`; (kernels/probation.py).
+
+        raised: rows that were just alarmed. on: those that stand alarmed. When a fault of many is over, the
+        others forget it: their long means would hold it, and teach it, for hours.
+        """
         self._probation.alarm(pool[raised])
-        healthy = self._probation.settle(end, np.bincount(pool, minlength=len(self._seen)))
-        if healthy is not None:
-            self._seen += healthy["seen"]
-            self._size += healthy["size"]
-            self._tails.add(healthy["counts"].reshape(-1, BINS))
-            self._tails.refit()
+        if not self._probation.is_over(end):
+            return
+        pools = len(self._seen)
+        rows, standing = np.bincount(pool, minlength=pools), np.bincount(pool[on], minlength=pools)
+        healthy, over = self._probation.settle(end, rows, standing)
+        self._seen += healthy["seen"]
+        self._size += healthy["size"]
+        self._tails.add(healthy["counts"].reshape(-1, BINS))
+        self._tails.refit()
+        if over.any():
+            self._rings.restart(over[pool] & ~on)
 
     def _compiled(self, fast: ModuleType, given: tuple[Any, ...], up: Floats, down: Floats) -> None:
         """Score and learn in one pass."""

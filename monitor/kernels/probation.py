@@ -12,22 +12,23 @@ from monitor.units import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from monitor.types import Ints
+    from monitor.types import Bools, Ints
 
 WINDOW_MS = 5 * MINUTE
-MOST_ALARMS, MOST_SHARE = 3, 0.005
-"""More new alarms in a pool within a window than three and 0.5 % of its rows are a fault, not chance: at the
-raise level a healthy pool of 10,000 rows has about 20, one of 250 less than one."""
-LONGEST = 2
-"""At most so many windows running are left out: what goes on longer is how this pool is."""
+MOST, NEW_SHARE, STANDING_SHARE = 3, 0.005, 0.02
+"""More alarms in a pool than three and 0.5 % of its rows within a window, or 2 % that stand, are a fault, not
+chance: at the raise level a healthy pool of 10,000 rows has about 20 new ones, one of 250 less than one."""
+LONGEST = 24
+"""At most so many windows running are left out, two hours: what goes on longer is how this pool is."""
 
 
 class Probation:
     """Sums by pool of the last two windows of five minutes, which the nulls do not know yet.
 
     A fault of many rows is in the readings before it raises an alarm. In a hall of 256 GPUs the first minutes
-    of one failing CDU, 0.4 % of all readings, made the null's tail four times as long, for good. So a window
-    counts when it and the next one are over and neither had many alarms.
+    of one failing CDU, 0.4 % of all readings, made the null's tail four times as long, for good. While it
+    lasts the medians of peers are off, and with them the readings of those that are well. So a window counts
+    when it and the next one are over and neither had many alarms.
 
     arrays: what is summed, by name, each of shape (2, pools, ...): of this window, and of the one before.
     """
@@ -52,16 +53,20 @@ class Probation:
         """Count new alarms, by the pool of each."""
         np.add.at(self._alarms, pool, 1)
 
-    def settle(self, end: int, rows: Ints) -> dict[str, Any] | None:
-        """Return at a window's end what has become known to be healthy, by name, of shape (pools, ...).
+    def is_over(self, end: int) -> bool:
+        """Tell whether the window is over with the tick `end`, and it is time to settle."""
+        return end >= self._until
 
-        rows: how many rows each pool has. None within a window.
+    def settle(self, end: int, rows: Ints, standing: Ints) -> tuple[dict[str, Any], Bools]:
+        """Return what has become known to be healthy, by name, and the pools whose fault is over, (pools,).
+
+        rows, standing: how many rows each pool has, and how many of them stand alarmed.
         """
-        if end < self._until:
-            return None
         self._until = end // WINDOW_MS * WINDOW_MS + WINDOW_MS
-        many = self._alarms > np.maximum(MOST_ALARMS, MOST_SHARE * rows)
+        new = self._alarms > np.maximum(MOST, NEW_SHARE * rows)
+        many = new | (standing > np.maximum(MOST, STANDING_SHARE * rows))
         spoilt = many & (self._left_out < LONGEST)
+        over = (self._left_out > 0) & ~many
         self._left_out = np.where(many, self._left_out + 1, 0)
         self._alarms[:] = 0
         healthy = {}
@@ -69,7 +74,7 @@ class Probation:
             array[:, spoilt] = 0
             healthy[name] = array[1].copy()
             array[1], array[0] = array[0].copy(), 0
-        return healthy
+        return healthy, over
 
     def to_state(self) -> dict[str, Any]:
         """Return a copy of the state."""

@@ -128,7 +128,7 @@ class Watch:
         levels = (rows.raise_level, rows.clear_level)
         when = (points.end, points.ts, points.rhythm)
         raised, cleared = self.latch.step(scored, rows.bad, judged, levels, when, self._evidence.begun)
-        self._evidence.learn(points.end, rows.pool, raised)
+        self._evidence.learn(points.end, rows.pool, raised, self.latch.on)
         self._forget(cleared)
         return Watched(z, level.offset, level.sigma, judged, raised, cleared)
 

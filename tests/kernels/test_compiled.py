@@ -72,7 +72,7 @@ def evidence(rounds: list[Panel]) -> list[Any]:
     for panel in rounds:
         scored = kernel.step(panel.x / 10 - 5, np.arange(N) % 5, points, train)
         told.append([scored.up, scored.down, scored.fresh])
-        kernel.learn(panel.end, np.arange(N) % 5, np.flatnonzero(scored.up[0] > 9)[:2])
+        kernel.learn(panel.end, np.arange(N) % 5, np.flatnonzero(scored.up[0] > 9)[:2], scored.up[0] > 9)
     assert max(up.max() for up, _, _ in told) > 5
     state = kernel.to_state()
     recent = state["probation"]["arrays"].values()

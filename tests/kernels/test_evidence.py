@@ -24,7 +24,7 @@ class Pool:
             up = self.evidence.step(z, self.none, np.full(200, np.inf), ~self.on).up
             raised = np.flatnonzero((up.max(axis=0) > 10) & ~self.on)
             self.on[raised] = True
-            self.evidence.learn(self.end, self.none, raised)
+            self.evidence.learn(self.end, self.none, raised, self.on)
         return up
 
 
@@ -44,18 +44,23 @@ def test_a_fault_of_many_does_not_teach_the_null_that_it_is_usual() -> None:
 
 
 def test_what_goes_on_is_learnt() -> None:
-    """Of windows with many alarms two running are left out, with what came before; a pool that is so is so."""
-    probation, rows = Probation({"seen": ()}, 2), np.array([1000, 1000])
-    probation.settle(0, rows)
-    told = []
-    for window in range(7):
+    """Windows with many alarms are left out for two hours, with the one before; a pool that is so is so."""
+    probation, rows = Probation({"seen": ()}, 3), np.array([1000, 1000, 100])
+    told, over = [], []
+    for window in range(40):
         probation.now("seen")[:] += 1
+        assert probation.is_over((window + 1) * WINDOW_MS)
         probation.alarm(np.zeros(6 if window >= 2 else 5, np.int64))
-        healthy = probation.settle((window + 1) * WINDOW_MS, rows)
-        assert healthy is not None
-        assert probation.settle((window + 1) * WINDOW_MS, rows) is None
+        stands = np.array([0, 0, 4 if 5 <= window < 10 else 3])
+        healthy, ended = probation.settle((window + 1) * WINDOW_MS, rows, stands)
+        assert not probation.is_over((window + 2) * WINDOW_MS - 1)
         told.append(healthy["seen"].tolist())
-    assert told == [[0, 0], [1, 1], [0, 1], [0, 1], [0, 1], [1, 1], [1, 1]]
+        over.append(ended.tolist())
+    by_pool = np.array(told).T
+    assert by_pool[1].tolist() == [0] + [1] * 39
+    assert by_pool[0].tolist() == [0, 1] + [0] * 25 + [1] * 13
+    assert by_pool[2].tolist() == [0, 1, 1, 1, 1] + [0] * 6 + [1] * 29
+    assert np.argwhere(over).tolist() == [[10, 2]]
 
 
 def test_half_a_fleet_that_is_off_where_it_harms_nobody_does_not_blind_the_other_half() -> None:
@@ -67,7 +72,7 @@ def test_half_a_fleet_that_is_off_where_it_harms_nobody_does_not_blind_the_other
 
     def step(z: np.ndarray) -> np.ndarray:
         up = evidence.step(z, none, points, train).up
-        evidence.learn(next(ends), none, none[:0])
+        evidence.learn(next(ends), none, none[:0], ~train)
         return up
 
     for _ in range(300):
