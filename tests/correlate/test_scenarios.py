@@ -434,6 +434,19 @@ def test_a_signal_below_the_page_level_is_no_incident_alone_and_a_ticket_in_comp
     assert (incident.cause.entity, incident.severity, incident.pages) == ("node:n0003", "warning", 0)
 
 
+def test_what_a_failing_cdu_heats_calls_nobody_else():
+    """The flow is known to be low and called for; what gets hot beneath one by one is its doing until it is plain."""
+    world = World(hall(nodes=32, per_rack=4))
+    flow = hot(["cdu:c00"], "coolant_flow", 0, "down")
+    world.step(flow, ticks=6)
+    one(world, "cdu:c00", "coolant_flow_low")
+    means = hot(["node:n0001"], "heat", 6, detector="group_mean", value=62.5, expected=60.0)
+    world.step(flow + hot(gpus_of(1), "heat", 6), ticks=2)
+    world.step(flow + hot(gpus_of(1), "heat", 6) + means + hot(gpus_of(3), "heat", 8), ticks=2)
+    one(world, "cdu:c00", "coolant_flow_low")
+    assert sum(line.transition == "paged" for line in world.lines) == 1
+
+
 def test_what_matters_to_nobody_is_only_recorded():
     """A node a little warmer than others is on record; it is a ticket once that is of consequence, or pages."""
     world = World()

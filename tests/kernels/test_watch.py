@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.kernels.baseline import Baseline, Learning, Points
-from monitor.kernels.latch import Bad
+from monitor.kernels.latch import Bad, Latch, Seen
 from monitor.kernels.watch import Rows, Watch
 from monitor.units import HOUR, MINUTE
 
@@ -159,3 +159,35 @@ def test_a_reading_near_the_least_it_can_be_is_above_nothing(room: float, raised
     for i, r in enumerate(x):
         watch.step(rows, points(i, r))
     assert bool(watch.latch.on[7]) == raised
+
+
+@pytest.mark.parametrize("lone", [False, True])
+def test_an_alarm_of_another_state_does_not_stand_for_ever(lone: bool) -> None:
+    """Ten rows are alarmed idle and turn busy for good, a state they never were in: well there, they clear.
+
+    They learn their level there meanwhile; without that they could never be judged, nor clear.
+    """
+    rng = np.random.default_rng(11)
+    watch, rows, on = watch_of(200), rows_of(200, lone=lone), []
+    for i in range(600):
+        busy = np.arange(200) % 2 if i < 306 else np.where(np.arange(200) < 20, 1, np.arange(200) % 2)
+        r = rng.normal(0, 1, 200) + 20.0 * busy
+        if 300 <= i < 306:
+            r[0:20:2] += 12.0
+        watch.step(rows, points(i, r, busy))
+        on.append(watch.latch.on[0:20:2].mean())
+    assert on[306] > 0.8
+    assert on[330] > 0.8
+    assert max(on[450:]) == 0.0
+
+
+def test_what_is_heard_but_not_judged_is_let_go_of() -> None:
+    """Half an hour of readings that can be compared with nothing end an alarm; what is judged stands."""
+    latch = Latch(3)
+    latch.columns["direction"][:] = 1
+    now, rhythm = 10 * HOUR, np.full(3, float(MINUTE))
+    heard = np.array([now, now, now - HOUR])
+    judged = np.array([now - 33 * MINUTE, now - 31 * MINUTE, now - HOUR])
+    assert latch.release(now, np.arange(3), Seen(heard, judged, rhythm)).tolist() == [0]
+    assert latch.on.tolist() == [False, True, True]
+    assert latch.release(now + HOUR + 1, np.arange(3), Seen(heard, judged, rhythm)).tolist() == [2]

@@ -35,6 +35,19 @@ def test_a_page_needs_evidence_and_a_deviation_that_matters(
     assert signal.matters is (deviation >= 4.0)
 
 
+@pytest.mark.parametrize(("direction", "pages"), [(1, False), (-1, True)])
+def test_a_deviation_to_the_other_side_does_not_count(direction: int, pages: bool) -> None:
+    """What was alarmed for being high does not page for being low, though that matters."""
+    latch = Latch(1)
+    for name, value in {"direction": direction, "score": 40.0, "since": 0, "raised_at": 0}.items():
+        latch.columns[name][0] = value
+    chart = Chart(np.array([55.0]), np.array([60.0]), np.array([0.5]), 3.0)
+    rule = Pages(1.0, np.array([8]), np.array([10_000.0]), ONE, chart.effect(np.array([4.0]), np.zeros(1)))
+    name = Name(Key("gpu:n1/0", "sm_clock_mhz", "peers"), "clock", lambda _: SignalReason.BELOW_PEERS)
+    (signal,) = watched_signals(latch, np.zeros(1, np.int64), chart, rule, lambda _: name, Standing())
+    assert signal.page is pages
+
+
 def test_an_effect_is_a_multiple_of_what_matters_else_of_sigma() -> None:
     """Where the catalogue names nothing the spread is the unit; without either there is none."""
     chart = Chart(np.full(3, 8.0), np.zeros(3), np.array([2.0, 2.0, 0.0]), 3.0)
@@ -42,7 +55,7 @@ def test_an_effect_is_a_multiple_of_what_matters_else_of_sigma() -> None:
     assert np.isnan(chart.effect(np.zeros(3), np.zeros(1))[2])
 
 
-@pytest.mark.parametrize(("deviation", "stays"), [(2.1, True), (1.9, False), (np.nan, True)])
+@pytest.mark.parametrize(("deviation", "stays"), [(2.1, True), (1.9, False), (np.nan, True), (-9.0, False)])
 def test_a_page_ends_when_less_than_half_of_what_matters_is_left(deviation: float, stays: bool) -> None:
     """A clock that dips and comes back pages nobody who was to wait; a reading that is missing ends nothing."""
     latch = Latch(1)
