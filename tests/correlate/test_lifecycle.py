@@ -8,6 +8,9 @@ import msgspec
 import pytest
 
 from monitor.correlate import CorrelateStage
+from monitor.correlate.cases import Case
+from monitor.correlate.decide import PageRules, decide
+from monitor.correlate.explain import Explanation
 from monitor.correlate.matching import Matches, match
 from monitor.types import Change, Command
 from monitor.units import HOUR, MINUTE
@@ -213,6 +216,29 @@ def test_a_page_waits_for_a_clearer_cause_but_not_for_long():
         "waiting_for_a_clearer_cause",
         "paged",
     ]
+
+
+@pytest.mark.parametrize("confidence", [0.12, 0.6])
+def test_what_pages_at_once_waits_a_moment_where_something_else_is_likelier(confidence):
+    """A failing switch has waited its two minutes, but its rack is likelier by now: that is about to take its place."""
+    fault = next(fault for fault in BOOK.faults if fault.name == "switch_failing")
+    dead = silent([f"node:n000{k}" for k in range(4)], 0)
+    candidates = sorted([("rack:r000", 0, 0.4), ("switch:leaf00", 1, confidence)], key=lambda c: -c[2])
+    explanation = Explanation(
+        entity="switch:leaf00", index=0, fault=fault, onset=T0, confidence=confidence,
+        candidates=tuple(candidates), cells=(), strong=frozenset(), sure=True, matters=True,
+        within=frozenset(), signals=tuple(dead), affected=(), nats=1.0,
+    )  # fmt: skip
+    case = Case(id="x", episode=1, opened_at=T0, detected_at=T0, ready_at=T0)
+    rules = PageRules(TICK, 3, 0.9)
+    reasons = [decide(case, explanation, T0 + k * TICK, rules, None)[0] for k in range(17)]
+    waited = 0 if confidence > 0.5 else 3
+    settling, waiting = (
+        reasons.count("waiting_for_what_may_follow"),
+        reasons.count("waiting_for_a_clearer_cause"),
+    )
+    assert (settling, waiting) == (12, waited)
+    assert reasons[12 + waited :] == ["paged"] * (5 - waited)
 
 
 def test_announced_maintenance_pages_nobody_until_it_is_over():
