@@ -127,12 +127,12 @@ class Evidence:
         """Score and learn in one pass."""
         spread = np.stack([self._spread(k) for k in range(K)], axis=1)
         pools = (spread, self._seen >= FEW, self._young())
-        counts = self._probation.now("counts").reshape(-1, BINS)
+        counts = self._probation.of_window("counts").reshape(-1, BINS)
         seen, size = np.zeros((2, *self._seen.shape))
         limits = (NEAR, FEW, WIDTH, BINS, FAR)
         fast.score(given, pools, self._tails.fit, limits, (up, down), (counts, seen, size))
-        self._probation.now("seen")[:] += seen
-        self._probation.now("size")[:] += size
+        self._probation.of_window("seen")[:] += seen
+        self._probation.of_window("size")[:] += size
 
     def _score(self, pool: Ints, k: int, t: Floats) -> tuple[Floats, Floats]:
         some = np.flatnonzero(np.abs(t) > NEAR)
@@ -145,10 +145,12 @@ class Evidence:
         ready = self._seen[pool, k] >= FEW
         most = np.where(ready, FAR * self._spread(k)[pool], np.inf)
         pools = len(self._seen)
-        self._probation.now("seen")[:, k] += np.bincount(pool, minlength=pools)
-        self._probation.now("size")[:, k] += np.bincount(pool, np.minimum(np.abs(m), most), minlength=pools)
+        self._probation.of_window("seen")[:, k] += np.bincount(pool, minlength=pools)
+        self._probation.of_window("size")[:, k] += np.bincount(
+            pool, np.minimum(np.abs(m), most), minlength=pools
+        )
         where = (pool[ready], (k * 2 + (t < 0))[ready], bins_of(np.abs(t[ready])))
-        np.add.at(self._probation.now("counts"), where, 1)
+        np.add.at(self._probation.of_window("counts"), where, 1)
 
     def _spread(self, k: int) -> Floats:
         """Return the spread of the means at scale k by pool; 1, never small, until it was measured."""

@@ -45,7 +45,7 @@ class Probation:
             self.arrays[name] = np.stack([carried(window, moved, pools) for window in array])
         self._alarms, self._left_out = (carried(a, moved, pools) for a in (self._alarms, self._left_out))
 
-    def now(self, name: str) -> Any:
+    def of_window(self, name: str) -> Any:
         """Return the sums of this window, to be added to in place."""
         return self.arrays[name][0]
 

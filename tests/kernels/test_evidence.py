@@ -48,7 +48,7 @@ def test_what_goes_on_is_learnt() -> None:
     probation, rows = Probation({"seen": ()}, 3), np.array([1000, 1000, 100])
     told, over = [], []
     for window in range(40):
-        probation.now("seen")[:] += 1
+        probation.of_window("seen")[:] += 1
         assert probation.is_over((window + 1) * WINDOW_MS)
         probation.alarm(np.zeros(6 if window >= 2 else 5, np.int64))
         stands = np.array([0, 0, 4 if 5 <= window < 10 else 3])
