@@ -146,7 +146,7 @@ class Words:
         return [*told[:2], line if count else f"against: {line}"]
 
     def _concentration(self, place: _Place, term: Term, family: str) -> str:
-        """Name the container that has most of the quiet ones, if it has more than others."""
+        """Name the container within the cause that has most of the quiet ones, if it has more than others."""
         graph = self._evidence.relations.graph
         matrix = self._evidence.relations.matrix(term.at, place.causes, term.of)
         inside = matrix.indices[matrix.indptr[place.row] : matrix.indptr[place.row + 1]]
@@ -154,7 +154,8 @@ class Words:
         boxes, counts = np.unique(graph.parent[quiet], return_counts=True)
         if not boxes.size or boxes[0] < 0 or 2 * counts.max() <= counts.sum():
             return ""
-        return f", {counts.max()} of them in {graph.ids[int(boxes[np.argmax(counts)])]}"
+        most = int(boxes[np.argmax(counts)])
+        return f", {counts.max()} of them in {graph.ids[most]}" if most != place.entity else ""
 
 
 class _Place(NamedTuple):

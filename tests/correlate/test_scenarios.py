@@ -67,6 +67,14 @@ def test_most_of_a_cdu_is_still_the_cdu_and_the_quiet_ones_are_told():
     )
 
 
+def test_where_the_quiet_ones_are_is_told_only_where_it_is_news():
+    """The quiet GPUs of a node are in that node."""
+    world = World()
+    world.step(hot(gpus_of(3)[:7], "heat", 0), ticks=3)
+    incident = one(world, "node:n0003", "node_overheating")
+    assert incident.cause.explanation.endswith("7 of 8 GPUs in node:n0003 heat up; 1 quiet.")
+
+
 def test_one_rack_of_a_cdu_is_the_rack():
     """Half of a CDU, all of it in one rack, is that rack."""
     world = World()
