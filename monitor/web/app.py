@@ -78,7 +78,8 @@ def is_authorised(request: web.Request) -> bool:
 def need_token(request: web.Request) -> None:
     """Raise BodyError 401 unless a request carries the token."""
     if not is_authorised(request):
-        raise BodyError(401, "this needs the token: send `Authorization: Bearer TOKEN`")
+        given = "this is not the token" if "Authorization" in request.headers else "this needs the token"
+        raise BodyError(401, f"{given}: send `Authorization: Bearer TOKEN`")
 
 
 @web.middleware

@@ -137,11 +137,13 @@ def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
         headers = {b"Authorization": f"Bearer {wrong}".encode()}
         answer = httpx2.post(f"{process.url}/v1/incidents/abc/ack", headers=headers, timeout=20)
         assert answer.status_code == 401
+        assert answer.json()["error"].startswith("this is not the token: ")
         assert token not in answer.text
     answer = httpx2.post(
         f"{process.url}/v1/incidents/abc/ack", headers={"Authorization": f"Bearer {token}"}, timeout=20
     )
     assert answer.status_code == 404
+    assert answer.json()["error"] == "no incident begins with `abc`"
     assert process.stop() == 0
     assert token not in process.log.read_text()
     (process.state / "token").chmod(0o644)
