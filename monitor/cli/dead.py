@@ -10,6 +10,8 @@ from monitor.cli.sources import reads
 
 DEAD = reads("dead")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
+SHOWN = 160
+"""Characters of a frame that are printed."""
 
 if TYPE_CHECKING:
     from monitor.cli.sources import Source
@@ -35,13 +37,21 @@ def list_dead(source: Source, reason: str | None, limit: int, *, as_json: bool) 
     """
     import msgspec
 
-    for letter in source.dead_letters(reason, limit):
+    found = list(source.dead_letters(reason, limit))
+    for letter in found:
         if as_json:
             click.echo(msgspec.json.encode(letter).decode())
             continue
         place = ", ".join(f"{key} {value}" for key, value in letter.position.items())
-        click.echo(f"{place}: {letter.reason}: {letter.detail}")
-        click.echo(f"    {letter.frame[:160]}{'...' if len(letter.frame) > 160 else ''}")
+        click.echo(f"{place}: {letter.reason}: {_plain(letter.detail)}")
+        click.echo(f"    {_plain(letter.frame[:SHOWN])}{'...' if len(letter.frame) > SHOWN else ''}")
+    if not found and not as_json:
+        click.echo("no dead letters" + (f" with the reason {reason}" if reason else ""))
+
+
+def _plain(text: str) -> str:
+    """Write out what a terminal would obey: a frame is anybody's."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @dead_group.command("count")
