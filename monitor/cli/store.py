@@ -118,10 +118,10 @@ def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
       monitor store query chdb:///var/lib/fleet "SELECT cause, reason, severity FROM incidents"
     """
     import msgspec
-    from rich.console import Console
     from rich.table import Table
 
     from monitor.adapters.clickhouse import Store
+    from monitor.cli.tables import console_wide
 
     with Store.open(dsn) as store:
         names, rows = store.ask(sql)
@@ -129,7 +129,12 @@ def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
         for row in rows:
             click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
         return
-    table = Table(*names, box=None, pad_edge=False, header_style="bold")
+    if not rows:
+        click.echo("no rows")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, no_wrap=True)
     for row in rows:
         table.add_row(*map(str, row))
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    console_wide().print(table, crop=False)

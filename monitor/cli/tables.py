@@ -22,6 +22,11 @@ def console_out() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
 
 
+def console_wide() -> Console:
+    """Return a console on standard output that cuts nothing off, whatever the terminal."""
+    return Console(file=sys.stdout, width=PIPE_WIDTH, highlight=False, markup=False)
+
+
 def incident_table(console: Console, rows: Sequence[Mapping[str, str]], least: Sequence[str]) -> Table:
     """Return rows, cells by column, as a table that fits a console.
 

@@ -142,6 +142,9 @@ def test_anybody_may_ask_and_nobody_may_write(recorded: Recorded) -> None:
         ["gpu", "16"],
     ]
     assert json.loads(_run("store", "query", recorded.dsn, sql, "--json")) == {"kind": "gpu", "entities": 16}
+    assert _run("store", "query", recorded.dsn, "SELECT 1 WHERE 0") == "no rows\n"
+    wide = "SELECT repeat('x', 500) AS a, repeat('[b]', 500) AS b"
+    assert _run("store", "query", recorded.dsn, wide).split() == ["a", "b", "x" * 500, "[b]" * 500]
     when = _run("store", "query", recorded.dsn, "SELECT min(ts) AS first FROM s10", "--json")
     assert json.loads(when)["first"].startswith("2026-11-24T06:5")
     for statement in ("DROP TABLE m1", "INSERT INTO m1 (kind) VALUES ('x')", "ALTER TABLE m1 DELETE WHERE 1"):
