@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,10 @@ def test_outputs_that_cannot_be_written_are_said(monitor, frames, tmp_path, opti
         (["doctor", __file__, "--topology", "/tmp"], "'/tmp' is a directory"),
         (["store", "stats", "chdb:///"], "monitor: chdb:///: name a directory"),
         (
+            ["incidents", "list", "--url", "http://127.0.0.1:1"],
+            "monitor: http://127.0.0.1:1: Connection refused; is a `monitor run` listening there?\n",
+        ),
+        (
             ["store", "stats", "clickhouse://host:99999"],
             "monitor: clickhouse://host:99999: Port out of range",
         ),
@@ -86,6 +91,18 @@ def test_bad_values_are_said(monitor, arguments, why):
     code, said = monitor(*arguments)
     assert why in said
     assert code in {1, 2}
+
+
+def test_a_port_that_is_taken_is_said(monitor, tmp_path):
+    """With what to do, and nothing is left behind."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        code, said = monitor("run", "--state", tmp_path / "state", "--listen", listen)
+    assert said == (
+        f"monitor: --listen {listen}: address already in use; stop what listens there, or name another port\n"
+    )
+    assert code == 2
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_wrong_topology_names_its_first_problems(monitor, frames, tmp_path):
