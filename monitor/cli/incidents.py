@@ -111,10 +111,10 @@ def why(target: str, source: Source, at: str | None, *, as_json: bool) -> None:
         if parts or decided:
             click.echo(f"no decision names it{then}")
         else:
-            click.echo(f"nothing was decided about it, and no incident lists it{then}")
+            click.echo(f"{target}: nothing was decided about it, and no incident lists it{then}")
 
 
-def _says(action: str, done: str) -> click.Command:
+def _says(action: str, verb: str, done: str) -> click.Command:
     """Make the command that says something about an incident to the live process."""
     mark = click.option(
         "--as", "mark", type=click.Choice(["actionable", "noise"]), required=True, help="What it was."
@@ -133,7 +133,7 @@ def _says(action: str, done: str) -> click.Command:
         known = source.live.say(incident_id, action, user or getpass.getuser(), mark)
         click.echo(f"{known}: {done}; it counts when the tick closes, in less than a minute")
 
-    say.__doc__ = f"""{action.capitalize()} an incident, in the live process.
+    say.__doc__ = f"""{verb} an incident, in the live process.
 
     It becomes a frame of the kind `command`, journalled and replayed like the rest. The token is read from
     MONITOR_TOKEN, or from the state directory of the process.
@@ -145,9 +145,9 @@ def _says(action: str, done: str) -> click.Command:
     return incidents_group.command(action)(mark(say) if action == "mark" else say)
 
 
-ACK = _says("ack", "acknowledged")
-RESOLVE = _says("resolve", "resolved")
-MARK = _says("mark", "marked")
+ACK = _says("ack", "Acknowledge", "acknowledged")
+RESOLVE = _says("resolve", "Resolve", "resolved")
+MARK = _says("mark", "Mark", "marked")
 
 
 def _time_of(text: str) -> int:
@@ -169,7 +169,7 @@ def _reasons(target: str, lines: list[Incident], until: int | None) -> list[str]
         if target in incident.affected.entities and (until is None or incident.updated_at <= until):
             found[incident.id] = incident
     return [
-        f"part of {i.id[:8]}: {i.cause.entity} {i.cause.reason} ({i.severity}, {i.state}, {i.pages} pages)"
+        f"part of {i.id[:8]}: {i.cause.entity} {i.cause.reason} ({i.severity}, {i.state}, pages: {i.pages})"
         for i in sorted(found.values(), key=lambda i: i.opened_at)
     ]
 
@@ -244,7 +244,7 @@ def describe(history: list[Incident]) -> list[str]:
             f"paged {clock_text(now.paged_at)}, resolved {clock_text(now.resolved_at)} (UTC)"
         ),
         f"runbook   {now.runbook}",
-        f"first     {now.first_query}",
+        "query     " + now.first_query.replace("\n", "\n          "),
     ]
     if now.changes:
         lines.append("changes   " + "; ".join(now.changes))
