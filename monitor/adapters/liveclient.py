@@ -53,6 +53,11 @@ class LiveClient:
         """Return what the tables of its store hold."""
         return msgspec.convert(self._get("/v1/store")["tables"], list[TableStats])
 
+    def query(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return the names of the columns and the rows of a question to its store."""
+        found = self._ask("POST", "/v1/query", content=sql.encode())
+        return tuple(found["columns"]), [tuple(row) for row in found["rows"]]
+
     def doctor(self) -> Diagnosis:
         """Return what it does not see or judge."""
         return msgspec.convert(self._get("/v1/doctor"), Diagnosis)

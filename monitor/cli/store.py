@@ -111,20 +111,27 @@ def _stats(dsn: str | None, url: str | None) -> list[TableStats]:
 def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
     """Ask a store a question in ClickHouse's SQL; read tables with FINAL.
 
-    The engine is told to read only.
+    The engine is told to read only. Where a live process has the store, that is asked, for 20 s at most, with
+    the token in MONITOR_TOKEN or its state directory; DSN may be its address instead.
 
     \b
-    Example:
+    Examples:
       monitor store query chdb:///var/lib/fleet "SELECT cause, reason, severity FROM incidents"
+      monitor store query http://127.0.0.1:8720 "SELECT max(ts) FROM m1"
     """
     import msgspec
     from rich.table import Table
 
     from monitor.adapters.clickhouse import Store
+    from monitor.cli.sources import live_client
     from monitor.cli.tables import console_wide
 
-    with Store.open(dsn) as store:
-        names, rows = store.ask(sql)
+    url = dsn if dsn.startswith(("http://", "https://")) else None
+    if (live := live_client(None if url else dsn, url, None)) is not None:
+        names, rows = live.query(sql)
+    else:
+        with Store.open(dsn) as store:
+            names, rows = store.ask(sql)
     if as_json:
         for row in rows:
             click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
