@@ -134,7 +134,7 @@ def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
             names, rows = store.ask(sql)
     if as_json:
         for row in rows:
-            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
+            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True)), enc_hook=str).decode())
         return
     if not rows:
         click.echo("no rows")

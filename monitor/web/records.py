@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiohttp import web
 
 from monitor.adapters.records import dead_letters
@@ -73,7 +74,7 @@ async def query(request: web.Request) -> web.Response:
     sql = body.decode("utf-8", "replace")
     async with request.app[ASKING]:
         columns, rows = await _of_store(request, lambda store: store.ask(sql, LIMITS))
-    return answer({"columns": columns, "rows": rows})
+    return answer({"columns": columns, "rows": msgspec.to_builtins(rows, enc_hook=str)})
 
 
 async def _of_store(request: web.Request, what: Callable[[Store], Any]) -> Any:

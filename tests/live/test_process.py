@@ -272,6 +272,7 @@ def test_a_question_is_answered_by_the_process_that_has_the_store(tmp_path: Path
     (told,) = map(json.loads, monitor("store", "query", store, sql, "--json").stdout.splitlines())
     assert (told["reason"], told["frames"], told["last"][:2]) == ("malformed", 2, "20")
     assert monitor("store", "query", store, sql).stdout.split()[:3] == ["reason", "frames", "last"]
+    assert "10.0.0.1" in monitor("store", "query", store, "SELECT toIPv4('10.0.0.1')").stdout
     with_token = os.environ | {"MONITOR_TOKEN": (tmp_path / "store.live" / "token").read_text().strip()}
     for wrong, why in (("DROP TABLE m1", "READONLY"), ("SELEC 1", "Syntax error"), ("", "Empty query"),
                        ("SELECT * FROM numbers(100000000)", "TOO_MANY_ROWS_OR_BYTES")):  # fmt: skip

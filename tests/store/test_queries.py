@@ -142,6 +142,9 @@ def test_anybody_may_ask_and_nobody_may_write(recorded: Recorded) -> None:
         ["gpu", "16"],
     ]
     assert json.loads(_run("store", "query", recorded.dsn, sql, "--json")) == {"kind": "gpu", "entities": 16}
+    odd = "SELECT toIPv4('10.0.0.1') AS ip, nan AS x, map('a', 1) AS m, toDecimal64(1.5, 2) AS d"
+    told = json.loads(_run("store", "query", recorded.dsn, odd, "--json"))
+    assert told == {"ip": "10.0.0.1", "x": None, "m": {"a": 1}, "d": "1.50"}
     assert _run("store", "query", recorded.dsn, "SELECT 1 WHERE 0") == "no rows\n"
     wide = "SELECT repeat('x', 500) AS a, repeat('[b]', 500) AS b"
     assert _run("store", "query", recorded.dsn, wide).split() == ["a", "b", "x" * 500, "[b]" * 500]
