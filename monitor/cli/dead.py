@@ -37,21 +37,18 @@ def list_dead(source: Source, reason: str | None, limit: int, *, as_json: bool) 
     """
     import msgspec
 
+    from monitor.cli.tables import plain
+
     found = list(source.dead_letters(reason, limit))
     for letter in found:
         if as_json:
             click.echo(msgspec.json.encode(letter).decode())
             continue
         place = ", ".join(f"{key} {value}" for key, value in letter.position.items())
-        click.echo(f"{place}: {letter.reason}: {_plain(letter.detail)}")
-        click.echo(f"    {_plain(letter.frame[:SHOWN])}{'...' if len(letter.frame) > SHOWN else ''}")
+        click.echo(f"{place}: {letter.reason}: {plain(letter.detail)}")
+        click.echo(f"    {plain(letter.frame[:SHOWN])}{'...' if len(letter.frame) > SHOWN else ''}")
     if not found and not as_json:
         click.echo("no dead letters" + (f" with the reason {reason}" if reason else ""))
-
-
-def _plain(text: str) -> str:
-    """Write out what a terminal would obey: a frame is anybody's."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @dead_group.command("count")

@@ -120,11 +120,10 @@ def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
       monitor store query http://127.0.0.1:8720 "SELECT max(ts) FROM m1"
     """
     import msgspec
-    from rich.table import Table
 
     from monitor.adapters.clickhouse import Store
     from monitor.cli.sources import live_client
-    from monitor.cli.tables import console_wide
+    from monitor.cli.tables import columns
 
     url = dsn if dsn.startswith(("http://", "https://")) else None
     if (live := live_client(None if url else dsn, url, None)) is not None:
@@ -139,9 +138,5 @@ def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
     if not rows:
         click.echo("no rows")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        table.add_row(*map(str, row))
-    console_wide().print(table, crop=False)
+    for line in columns(names, rows):
+        click.echo(line)
