@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.group("dead")
 def dead_group() -> None:
-    """Frames that could not be read: list them, count them by reason."""
+    """Frames that could not be read: list them, count them by reason.
+
+    \b
+    Example:
+      monitor dead list --from dead.ndjson
+    """
 
 
 @dead_group.command("list")
@@ -55,7 +60,9 @@ def list_dead(source: Source, reason: str | None, limit: int, *, as_json: bool) 
 @DEAD
 @AS_JSON
 def count_dead(source: Source, *, as_json: bool) -> None:
-    """Count dead letters by reason; of a live process, all since its state was begun.
+    """Count dead letters by reason.
+
+    Of a live process, all since its state was begun.
 
     \b
     Example:

@@ -46,7 +46,7 @@ def doctor_command(
     *,
     as_json: bool,
 ) -> None:
-    """Say what is not seen or not judged yet, and what to do about each.
+    """Say what is not seen or not judged yet, and what to do.
 
     Metrics that no map knows, entities that the topology lacks, who is silent, who is still learning, whose
     clock is wrong, frames that could not be read. PATHS are recorded frames, or scrapes with --exposition;

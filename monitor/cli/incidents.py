@@ -21,7 +21,12 @@ COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "info": 
 
 @click.group("incidents")
 def incidents_group() -> None:
-    """Incidents: list them, show one, ask why; acknowledge, resolve and mark them in a live process."""
+    """List incidents, show one, say why; acknowledge, resolve, mark.
+
+    \b
+    Example:
+      monitor incidents list --from incidents.ndjson
+    """
 
 
 @incidents_group.command("list")
@@ -60,7 +65,7 @@ def list_incidents(source: Source, only: str | None, *, paged: bool, as_json: bo
 @FROM
 @AS_JSON
 def show_incident(incident_id: str, source: Source, *, as_json: bool) -> None:
-    """Show one incident: cause, evidence, who is affected, and its history.
+    """Show one incident: cause, evidence, who is affected, history.
 
     INCIDENT_ID may be shortened as long as it is unique.
 
@@ -82,7 +87,7 @@ def show_incident(incident_id: str, source: Source, *, as_json: bool) -> None:
 @click.option("--at", metavar="TIME", help="Only up to this time, as 2026-11-24T06:00 (UTC).")
 @AS_JSON
 def why(target: str, source: Source, at: str | None, *, as_json: bool) -> None:
-    """Say why an incident, or what concerns an entity, did or did not page.
+    """Say why an incident, or an entity, did or did not page.
 
     TARGET is the id of an incident (or the beginning of it) or an entity.
 

@@ -43,7 +43,7 @@ OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 def replay_command(paths: tuple[Path, ...], **options: Any) -> None:
-    """Run recorded frames through the pipeline, as fast as it goes, in event time.
+    """Run recorded frames through the pipeline, as fast as it goes.
 
     PATHS are NDJSON files (plain, .gz or .zst) or directories of them; several are merged by time. The same
     input gives the same bytes, whatever --partitions and --batch-frames. A replay that was cut short goes on

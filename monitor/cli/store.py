@@ -15,9 +15,14 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, o
 
 @click.group("store")
 def store_group() -> None:
-    """Where rollups and records are kept: chdb:///directory, or clickhouse://user@host/database.
+    """Make, look into and ask a store of rollups and records.
 
-    A server's password is read from MONITOR_STORE_PASSWORD.
+    \b
+    Example:
+      monitor store stats chdb:///var/lib/fleet
+
+    A store is chdb:///directory, or clickhouse://user@host/database. A server's password is read from
+    MONITOR_STORE_PASSWORD.
     """
 
 
@@ -27,7 +32,9 @@ def store_group() -> None:
 @click.option("--keep-1m", default=30, show_default=True, type=click.IntRange(1), help="Days.")
 @click.option("--keep-1h", default=1095, show_default=True, type=click.IntRange(1), help="Days.")
 def init_store(dsn: str, keep_10s: int, keep_1m: int, keep_1h: int) -> None:
-    """Make a store, or set how long one keeps its rollups after they were written.
+    """Make a store, or set how long one keeps its rollups.
+
+    What is kept so long counts from when it was written.
 
     \b
     Example:
@@ -65,7 +72,7 @@ def migrate_store(dsn: str) -> None:
 @click.option("--url", help="Ask the live process that has it, as http://127.0.0.1:8720.")
 @AS_JSON
 def store_stats(dsn: str | None, url: str | None, *, as_json: bool) -> None:
-    """Show rows and bytes of each table, and the time that each tier of rollups covers.
+    """Show what each table holds, and the time each tier covers.
 
     Rows that were written twice count twice until they are merged. Where a live process has the store, that
     is asked; where its state is not beside the store, name it with --url.
@@ -109,10 +116,11 @@ def _stats(dsn: str | None, url: str | None) -> list[TableStats]:
 @click.argument("sql")
 @AS_JSON
 def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
-    """Ask a store a question in ClickHouse's SQL; read tables with FINAL.
+    """Ask a store a question in ClickHouse's SQL.
 
-    The engine is told to read only. Where a live process has the store, that is asked, for 20 s at most, with
-    the token in MONITOR_TOKEN or its state directory; DSN may be its address instead.
+    Read tables with FINAL. The engine is told to read only. Where a live process has the store, that is
+    asked, for 20 s at most, with the token in MONITOR_TOKEN or its state directory; DSN may be its address
+    instead.
 
     \b
     Examples:

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from loadgen.cli import main as loadgen_command
 from loadgen.run import Run
 from loadgen.spec import Spec
 from loadgen.write import write_run
-from monitor.cli import main
+from monitor.cli import main, program
 from monitor.cli.run import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -134,3 +135,23 @@ def test_every_example_asks_where_the_process_listens():
     texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("monitor/cli/*.py")]
     named = {address for path in texts for address in re.findall(r"127\.0\.0\.1:\d+", path.read_text())}
     assert named == {listen}
+
+
+def commands(command, path):
+    """Yield each command with its words."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), [*path, name])
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [pytest.param(path, found, id=" ".join(path)) for path, found in commands(program, ["monitor"])],
+)
+def test_every_command_has_an_example_and_a_line_that_fits(path, command):
+    """In a terminal of 80 columns the list of commands cuts no line off."""
+    assert " ".join(path) in command.help
+    listed = command.get_help(click.Context(command, terminal_width=78)).partition("Commands:")[2]
+    assert "..." not in listed
