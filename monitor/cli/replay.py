@@ -109,7 +109,7 @@ def print_report(report: Report, *, as_json: bool, incidents: Path | None) -> No
         dead = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead.items()))
         click.echo(f"dead letters: {dead} (write them with --dead, see `monitor dead list`)")
     click.echo(
-        f"{report.anomalies:,} anomaly records, {report.incidents:,} incidents, {report.pages:,} pages"
+        f"anomaly records {report.anomalies:,}, incidents {report.incidents:,}, pages {report.pages:,}"
     )
     if incidents is not None:
         click.echo(f"incidents: {incidents} (see `monitor incidents list --from {incidents}`)")
