@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Topic = Literal[
     "blind", "failed_scrapes", "dead_letters", "silent", "wrong_clock", "unmapped", "labels_missing",
-    "doubled", "uncatalogued", "unplaced", "unheard", "data_quality", "learning",
+    "doubled", "uncatalogued", "unplaced", "unheard", "late", "data_quality", "learning",
 ]  # fmt: skip
 MOST = 1_000
 """Names that a finding lists at most."""
@@ -43,10 +43,13 @@ ADVICE: dict[Topic, str] = {
     "uncatalogued": "charted as gauges; write them into metrics.yaml with their unit and bad side",
     "unplaced": "add them to the topology; until then their name alone places them",
     "unheard": "point a source at them, or take them out of the topology",
+    "late": "kept and judged no more: look at the way here; what is of the past is for `monitor replay`",
     "data_quality": "taken as not measured; see the ranges in metrics.yaml and the exporter's own words",
     "learning": "wait: peers count from 30 min of telemetry on, their own past from 2 h (settings.yaml)",
 }
-ODD = ("out_of_range", "not_finite", "conflict", "late")
+ODD: dict[Topic, tuple[str, ...]] = {
+    "late": ("late",), "data_quality": ("out_of_range", "not_finite", "conflict"),
+}  # fmt: skip
 LEAD_MS = 30 * SECOND
 
 
@@ -146,7 +149,10 @@ def _counted(outside: Outside, quality: Mapping[str, int]) -> Iterable[Finding]:
     counts: dict[Topic, list[tuple[str, int, str]]] = {
         "dead_letters": [(reason, n, "frames") for reason, n in outside.dead.items()],
         "doubled": [(name, n, "samples") for name, n in outside.doubled.items()],
-        "data_quality": [(reason, quality[reason], "times") for reason in ODD if quality.get(reason)],
+        **{
+            topic: [(reason, quality[reason], "times") for reason in reasons if quality.get(reason)]
+            for topic, reasons in ODD.items()
+        },
     }
     by_name: tuple[Topic, ...] = ("unmapped", "labels_missing")
     for topic in by_name:

@@ -11,6 +11,7 @@ import re
 import time
 import uuid
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -174,10 +175,13 @@ class Store:
             found: list[tuple[Any, ...]] = self._client.query(sql, parameters=parameters).result_rows
             return found
 
-    def ask(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def ask(
+        self, sql: str, limits: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return the names of the columns and the rows of somebody's own question, which may only read.
 
-        Raises StoreError for what is not one statement, or would write a file where the client is.
+        limits: settings of the engine. Raises StoreError for what is not one statement, would write a file
+        where the client is, or is beyond the limits.
         """
         try:
             ((statement,),) = self.rows(STATEMENT, text=sql)
@@ -186,7 +190,7 @@ class Store:
         if "INTO OUTFILE" in QUOTED.sub("", statement):
             raise StoreError(f"{self.dsn}: INTO OUTFILE writes a file; redirect what is printed instead")
         with told(self.dsn):
-            found = self._client.query(sql, settings={"readonly": 1})
+            found = self._client.query(sql, settings={**limits, "readonly": 1})
             return tuple(found.column_names), found.result_rows
 
     def insert(self, table: Table, columns: list[list[Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx2
@@ -11,10 +12,12 @@ from monitor.adapters.answers import hush
 from monitor.adapters.clickhouse import TableStats
 from monitor.config.notify import is_loopback
 from monitor.correlate.observe import Decision
+from monitor.doctor import Diagnosis
 from monitor.errors import UsageError, WorkError
 from monitor.types import DeadLetter, Incident
 
 TIMEOUT_S = 30.0
+NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 
 
 class LiveClient:
@@ -25,10 +28,7 @@ class LiveClient:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"--url {url}: is no address; write http://127.0.0.1:8720")
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx2.Client(
-            timeout=TIMEOUT_S, headers=headers, follow_redirects=False, trust_env=not is_loopback(self.url)
-        )
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def standing(self) -> list[Incident]:
         """Return how incidents stand."""
@@ -53,6 +53,15 @@ class LiveClient:
         """Return what the tables of its store hold."""
         return msgspec.convert(self._get("/v1/store")["tables"], list[TableStats])
 
+    def query(self, sql: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return the names of the columns and the rows of a question to its store."""
+        found = self._ask("POST", "/v1/query", content=sql.encode())
+        return tuple(found["columns"]), [tuple(row) for row in found["rows"]]
+
+    def doctor(self) -> Diagnosis:
+        """Return what it does not see or judge."""
+        return msgspec.convert(self._get("/v1/doctor"), Diagnosis)
+
     def say(self, incident: str, action: str, user: str, mark: str = "") -> str:
         """Say something about an incident; return its id."""
         body = {"user": user, **({"as": mark} if mark else {})}
@@ -64,9 +73,13 @@ class LiveClient:
 
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         try:
-            response = self._client.request(method, self.url + path, **more)
-        except httpx2.TransportError as error:
-            raise WorkError(f"{self.url}: no live process answers ({type(error).__name__})") from None
+            response = httpx2.request(
+                method, self.url + path, timeout=TIMEOUT_S, headers=self._headers, follow_redirects=False,
+                trust_env=not is_loopback(self.url), **more,
+            )  # fmt: skip
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            why = NUMBER.sub("", str(error)) or type(error).__name__
+            raise WorkError(f"{self.url}: {why}; is a `monitor run` listening there?") from None
         try:
             said = msgspec.json.decode(response.content, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pagerduty import Error, EventsApiV2Client, HttpError
 
-from monitor.adapters.answers import answer_of, failure_of
+from monitor.adapters.answers import answer_of, failure_of, hush
 from monitor.config.notify import PAGERDUTY_URL, is_loopback
 from monitor.notify.pagerduty import event
 from monitor.notify.records import Answer
@@ -51,6 +51,7 @@ class PagerDuty:
     """A channel to one PagerDuty service, by its routing key."""
 
     def __init__(self, routing_key: str, settings: NotifySettings, url: str = PAGERDUTY_URL) -> None:
+        hush()
         self._settings = settings
         self._secrets = (routing_key,)
         self._client = _Client(routing_key, base_url=url, trust_env=not is_loopback(url))

@@ -10,6 +10,8 @@ from monitor.cli.sources import reads
 
 DEAD = reads("dead")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, one a line.")
+SHOWN = 160
+"""Characters of a frame that are printed."""
 
 if TYPE_CHECKING:
     from monitor.cli.sources import Source
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.group("dead")
 def dead_group() -> None:
-    """Frames that could not be read: list them, count them by reason."""
+    """Frames that could not be read: list them, count them by reason.
+
+    \b
+    Example:
+      monitor dead list --from dead.ndjson
+    """
 
 
 @dead_group.command("list")
@@ -35,20 +42,27 @@ def list_dead(source: Source, reason: str | None, limit: int, *, as_json: bool) 
     """
     import msgspec
 
-    for letter in source.dead_letters(reason, limit):
+    from monitor.cli.tables import plain
+
+    found = list(source.dead_letters(reason, limit))
+    for letter in found:
         if as_json:
             click.echo(msgspec.json.encode(letter).decode())
             continue
         place = ", ".join(f"{key} {value}" for key, value in letter.position.items())
-        click.echo(f"{place}: {letter.reason}: {letter.detail}")
-        click.echo(f"    {letter.frame[:160]}{'...' if len(letter.frame) > 160 else ''}")
+        click.echo(f"{place}: {letter.reason}: {plain(letter.detail)}")
+        click.echo(f"    {plain(letter.frame[:SHOWN])}{'...' if len(letter.frame) > SHOWN else ''}")
+    if not found and not as_json:
+        click.echo("no dead letters" + (f" with the reason {reason}" if reason else ""))
 
 
 @dead_group.command("count")
 @DEAD
 @AS_JSON
 def count_dead(source: Source, *, as_json: bool) -> None:
-    """Count dead letters by reason; of a live process, all since its state was begun.
+    """Count dead letters by reason.
+
+    Of a live process, all since its state was begun.
 
     \b
     Example:

@@ -36,10 +36,11 @@ LEAST_GPUS = 512
 def demo_command(
     gpus: int, seed: int, hours: float | None, interval: int, out: Path, *, as_json: bool
 ) -> None:
-    """Simulate a GPU hall with eight kinds of fault and find them: nothing else needs to be installed.
+    """Simulate a GPU hall with eight kinds of fault and find them.
 
-    Frames go through the pipeline into a store, incidents through an outbox to a receiver on this machine
-    that behaves as PagerDuty; nothing leaves the machine. All of it is left in --out for the other commands.
+    Nothing else needs to be installed. Frames go through the pipeline into a store, incidents through an
+    outbox to a receiver on this machine that behaves as PagerDuty; nothing leaves the machine. All of it is
+    left in --out for the other commands.
 
     \b
     Example:

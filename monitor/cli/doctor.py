@@ -46,7 +46,7 @@ def doctor_command(
     *,
     as_json: bool,
 ) -> None:
-    """Say what is not seen or not judged yet, and what to do about each.
+    """Say what is not seen or not judged yet, and what to do.
 
     Metrics that no map knows, entities that the topology lacks, who is silent, who is still learning, whose
     clock is wrong, frames that could not be read. PATHS are recorded frames, or scrapes with --exposition;
@@ -61,12 +61,16 @@ def doctor_command(
     """
     if sum((bool(paths), scrape is not None, url is not None)) != 1:
         raise click.UsageError("give one of PATHS, --scrape and --url")
-    if scrape is not None:
+    if url is not None:
+        from monitor.adapters.liveclient import LiveClient
+
+        report = LiveClient(url).doctor()
+    elif scrape is not None:
         from monitor.runners.doctor import examine_scrape
 
         report = examine_scrape(scrape, topology, rules)
     else:
-        report = _asked(url) if url else _examined(paths, topology, rules, exposition, watching=not as_json)
+        report = _examined(paths, topology, rules, exposition, watching=not as_json)
     if as_json:
         import msgspec
 
@@ -90,25 +94,6 @@ def _examined(
         return examine_exposition(paths, instance, topology, rules)
     with progress_bar("doctor", show=watching) as watch:
         return examine_frames(paths, topology, rules, watch)
-
-
-def _asked(url: str) -> Diagnosis:
-    import httpx2
-    import msgspec
-
-    from monitor.doctor import Diagnosis
-    from monitor.errors import WorkError
-
-    try:
-        answer = httpx2.get(f"{url.rstrip('/')}/v1/doctor", timeout=30, trust_env=False)
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=Diagnosis)
-    except httpx2.HTTPStatusError as error:
-        raise WorkError(f"{url}: HTTP {error.response.status_code}; is that a `monitor run`?") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise WorkError(f"{url}: {type(error).__name__}; is a `monitor run` listening there?") from error
-    except msgspec.MsgspecError as error:
-        raise WorkError(f"{url}: its answer is no report: {error}") from error
 
 
 def _print(report: Diagnosis, names: int) -> None:

@@ -150,7 +150,8 @@ def _words(report: Report) -> Iterator[str]:
     wanted = [row for row in report.faults if row.wanted == "page"]
     found = [row for row in wanted if row.found]
     incidents = _count(counts.incidents, "incident")
-    yield f"{_count(counts.runs, 'run')}, {_count(counts.anomalies, 'anomaly')} in {incidents}."
+    runs, anomalies = _count(counts.runs, "run"), _count(counts.anomalies, "anomaly")
+    yield f"{runs}, {anomalies} in {incidents}, merged ones left out."
     if figures.recall is not None:
         faults = _count(len(wanted), "fault")
         yield f"Found {len(found)} of {faults} that should page (recall {figures.recall:.3f})."

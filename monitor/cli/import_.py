@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 @click.group("import")
 def import_group() -> None:
-    """Turn recorded tables into telemetry frames."""
+    """Turn recorded tables into telemetry frames.
+
+    \b
+    Example:
+      monitor import csv machine.csv --kind facility --source cdu:machine --time timestamp \\
+          --value value=coolant_return_celsius --out frames.ndjson
+    """
 
 
 def _pair(
@@ -56,12 +62,12 @@ def _pair(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of standard output."
 )
 def csv_command(file: Path, out: Path | None, **recipe: Any) -> None:
-    """Turn a CSV file (plain, .gz or .zst) with a row of column names into frames, in order of time.
+    """Turn a CSV file with a row of column names into frames.
 
-    Times are ISO 8601 (2026-03-01T12:30:00Z, 2026-03-01 12:30:00) or a number of s, ms, us or ns since 1970,
-    told apart by size. An empty cell is null: not measured. Where clocks are turned back, a local time that
-    comes twice is the first one unless the row before is at it or past it. Nothing is written when a row
-    cannot be read.
+    The file may be plain, .gz or .zst; frames come out in order of time. Times are ISO 8601
+    (2026-03-01T12:30:00Z, 2026-03-01 12:30:00) or a number of s, ms, us or ns since 1970, told apart by size.
+    An empty cell is null: not measured. Where clocks are turned back, a local time that comes twice is the
+    first one unless the row before is at it or past it. Nothing is written when a row cannot be read.
 
     \b
     Example:
@@ -79,6 +85,17 @@ def csv_command(file: Path, out: Path | None, **recipe: Any) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         replace_file(out, data)
     click.echo(_summary([ts for ts, _ in dated], out), err=True)
+    for name in _unknown(recipe["kind"], [metric for _, metric in recipe["values"]]):
+        known = f"is no {recipe['kind']} metric of the shipped rules; it is charted as a gauge"
+        click.echo(f"note: `{name}` {known}", err=True)
+
+
+def _unknown(kind: str, metrics: list[str]) -> list[str]:
+    """Return the metrics that the shipped catalogue does not know, by any of their names."""
+    from monitor.adapters.rules import load_rules
+
+    catalog = load_rules().catalog
+    return [name for name in metrics if catalog.resolve(kind, name) is None]
 
 
 def _text(file: LineFile) -> Iterator[str]:

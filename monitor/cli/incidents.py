@@ -21,7 +21,12 @@ COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "info": 
 
 @click.group("incidents")
 def incidents_group() -> None:
-    """Incidents: list them, show one, ask why; acknowledge, resolve and mark them in a live process."""
+    """List incidents, show one, say why; acknowledge, resolve, mark.
+
+    \b
+    Example:
+      monitor incidents list --from incidents.ndjson
+    """
 
 
 @incidents_group.command("list")
@@ -60,7 +65,7 @@ def list_incidents(source: Source, only: str | None, *, paged: bool, as_json: bo
 @FROM
 @AS_JSON
 def show_incident(incident_id: str, source: Source, *, as_json: bool) -> None:
-    """Show one incident: cause, evidence, who is affected, and its history.
+    """Show one incident: cause, evidence, who is affected, history.
 
     INCIDENT_ID may be shortened as long as it is unique.
 
@@ -82,7 +87,7 @@ def show_incident(incident_id: str, source: Source, *, as_json: bool) -> None:
 @click.option("--at", metavar="TIME", help="Only up to this time, as 2026-11-24T06:00 (UTC).")
 @AS_JSON
 def why(target: str, source: Source, at: str | None, *, as_json: bool) -> None:
-    """Say why an incident, or what concerns an entity, did or did not page.
+    """Say why an incident, or an entity, did or did not page.
 
     TARGET is the id of an incident (or the beginning of it) or an entity.
 
@@ -111,10 +116,10 @@ def why(target: str, source: Source, at: str | None, *, as_json: bool) -> None:
         if parts or decided:
             click.echo(f"no decision names it{then}")
         else:
-            click.echo(f"nothing was decided about it, and no incident lists it{then}")
+            click.echo(f"{target}: nothing was decided about it, and no incident lists it{then}")
 
 
-def _says(action: str, done: str) -> click.Command:
+def _says(action: str, verb: str, done: str) -> click.Command:
     """Make the command that says something about an incident to the live process."""
     mark = click.option(
         "--as", "mark", type=click.Choice(["actionable", "noise"]), required=True, help="What it was."
@@ -133,7 +138,7 @@ def _says(action: str, done: str) -> click.Command:
         known = source.live.say(incident_id, action, user or getpass.getuser(), mark)
         click.echo(f"{known}: {done}; it counts when the tick closes, in less than a minute")
 
-    say.__doc__ = f"""{action.capitalize()} an incident, in the live process.
+    say.__doc__ = f"""{verb} an incident, in the live process.
 
     It becomes a frame of the kind `command`, journalled and replayed like the rest. The token is read from
     MONITOR_TOKEN, or from the state directory of the process.
@@ -145,9 +150,9 @@ def _says(action: str, done: str) -> click.Command:
     return incidents_group.command(action)(mark(say) if action == "mark" else say)
 
 
-ACK = _says("ack", "acknowledged")
-RESOLVE = _says("resolve", "resolved")
-MARK = _says("mark", "marked")
+ACK = _says("ack", "Acknowledge", "acknowledged")
+RESOLVE = _says("resolve", "Resolve", "resolved")
+MARK = _says("mark", "Mark", "marked")
 
 
 def _time_of(text: str) -> int:
@@ -169,7 +174,7 @@ def _reasons(target: str, lines: list[Incident], until: int | None) -> list[str]
         if target in incident.affected.entities and (until is None or incident.updated_at <= until):
             found[incident.id] = incident
     return [
-        f"part of {i.id[:8]}: {i.cause.entity} {i.cause.reason} ({i.severity}, {i.state}, {i.pages} pages)"
+        f"part of {i.id[:8]}: {i.cause.entity} {i.cause.reason} ({i.severity}, {i.state}, pages: {i.pages})"
         for i in sorted(found.values(), key=lambda i: i.opened_at)
     ]
 
@@ -244,7 +249,7 @@ def describe(history: list[Incident]) -> list[str]:
             f"paged {clock_text(now.paged_at)}, resolved {clock_text(now.resolved_at)} (UTC)"
         ),
         f"runbook   {now.runbook}",
-        f"first     {now.first_query}",
+        "query     " + now.first_query.replace("\n", "\n          "),
     ]
     if now.changes:
         lines.append("changes   " + "; ".join(now.changes))

@@ -28,7 +28,12 @@ _rules = click.option(
 
 @click.group("pages")
 def pages_group() -> None:
-    """Show, retry and test pages."""
+    """Show, retry and test pages.
+
+    \b
+    Example:
+      monitor pages list --outbox state/outbox.db
+    """
 
 
 @pages_group.command("list")
@@ -36,9 +41,9 @@ def pages_group() -> None:
 @click.option("--status", type=click.Choice(["pending", "sending", "sent", "held", "dead"]))
 @click.option("--json", "as_json", is_flag=True, help="Print records instead of text.")
 def list_command(outbox: Path, status: str | None, *, as_json: bool) -> None:
-    """List what was sent, waits, is held or dead, with the reason of each; a live process may go on.
+    """List what was sent, waits, is held or dead, and why.
 
-    The exit code is 1 where something is dead.
+    A live process may go on meanwhile. The exit code is 1 where something is dead.
 
     \b
     Example:
@@ -60,9 +65,10 @@ def list_command(outbox: Path, status: str | None, *, as_json: bool) -> None:
 @_rules
 @click.argument("numbers", nargs=-1, type=int, metavar="[NUMBER]...")
 def retry_command(outbox: Path, directory: Path | None, numbers: tuple[int, ...]) -> None:
-    """Say again what was refused, as it stands now: all that is dead, or the events of these numbers.
+    """Say again what was refused, as it stands now.
 
-    Stop the live process first; it sends them after its start. The exit code is 1 where nothing was dead.
+    That is all that is dead, or the events of these numbers. Stop the live process first; it sends them after
+    its start. The exit code is 1 where nothing was dead.
 
     \b
     Example:
@@ -88,9 +94,10 @@ def retry_command(outbox: Path, directory: Path | None, numbers: tuple[int, ...]
 @pages_group.command("test")
 @_rules
 def test_command(directory: Path | None) -> None:
-    """Send a test page through every channel, and its end; say what each receiver answered.
+    """Send a test page, and its end, through every channel.
 
-    The exit code is 1 where one did not take it, or where there is no channel.
+    It says what each receiver answered. The exit code is 1 where one did not take it, or where there is no
+    channel.
 
     \b
     Example:

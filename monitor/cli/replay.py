@@ -43,7 +43,7 @@ OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 def replay_command(paths: tuple[Path, ...], **options: Any) -> None:
-    """Run recorded frames through the pipeline, as fast as it goes, in event time.
+    """Run recorded frames through the pipeline, as fast as it goes.
 
     PATHS are NDJSON files (plain, .gz or .zst) or directories of them; several are merged by time. The same
     input gives the same bytes, whatever --partitions and --batch-frames. A replay that was cut short goes on
@@ -61,8 +61,12 @@ def replay_command(paths: tuple[Path, ...], **options: Any) -> None:
     with progress_bar("replay", show=not as_json) as watch:
         report = replay.run(options["batch_frames"], watch)
     print_report(report, as_json=as_json, incidents=options["incidents"])
-    if options["store"] and not as_json:
+    if as_json:
+        return
+    if options["store"]:
         click.echo(f"store: {options['store']} (see `monitor store stats {options['store']}`)")
+    elif options["incidents"] is None:
+        click.echo("nothing was asked to be kept: name --incidents FILE, or --store DSN")
 
 
 @contextmanager
@@ -96,14 +100,16 @@ def print_report(report: Report, *, as_json: bool, incidents: Path | None) -> No
     rate = report.samples / report.seconds if report.seconds else 0.0
     click.echo(
         f"{report.lines:,} frames, {report.samples:,} samples in {report.seconds:.1f} s "
-        f"({rate / 1e6:.2f} M samples/s){', resumed' if report.resumed else ''}"
+        f"({rate:,.0f} samples/s){', resumed' if report.resumed else ''}"
     )
     odd = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in report.quality.items()]
     if odd:
-        click.echo("odd: " + ", ".join(odd))
+        click.echo("data quality: " + ", ".join(odd))
     if report.dead:
         dead = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead.items()))
         click.echo(f"dead letters: {dead} (write them with --dead, see `monitor dead list`)")
-    click.echo(f"{report.anomalies:,} anomaly records")
+    click.echo(
+        f"anomaly records {report.anomalies:,}, incidents {report.incidents:,}, pages {report.pages:,}"
+    )
     if incidents is not None:
         click.echo(f"incidents: {incidents} (see `monitor incidents list --from {incidents}`)")

@@ -25,7 +25,12 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print records inst
 
 @click.group("rules")
 def rules_group() -> None:
-    """Check and show the rules: metrics, XID codes, settings, faults, label maps."""
+    """Check and show rules: metrics, XID codes, faults, settings.
+
+    \b
+    Example:
+      monitor rules check --rules etc/rules
+    """
 
 
 @rules_group.command("check")
@@ -63,7 +68,7 @@ def check(directory: Path | None, *, as_json: bool) -> None:
 @_directory
 @_json
 def show(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> None:
-    """Show settings, metrics, XID codes, fault kinds and label maps as they are in force.
+    """Show settings, metrics, XID codes, faults, label maps in force.
 
     NAME is a metric by any of its names, an XID code, a setting, a fault kind, or a label map; without one
     everything is shown. The exit code is 1 where a name means nothing.

@@ -31,11 +31,11 @@ def run_command(
     source: str | None, bus: str, store: str | None, topology: Path | None, rules: Path | None, listen: str,
     state: Path | None, scrape: Path | None, partitions: int, *, drain: bool, stdin: bool,
 ) -> None:  # fmt: skip
-    """Run the pipeline live: frames in over HTTP, incidents, pages and metrics out.
+    """Run the pipeline live: frames in, incidents and pages out.
 
-    Frames are safe on disk before they are answered. After a kill, start it again with the same --state:
-    it goes on where it stood. The token for what changes state is in MONITOR_TOKEN, or in the file `token` of
-    the state directory.
+    Frames come over HTTP and are safe on disk before they are answered. After a kill, start it again with the
+    same --state: it goes on where it stood. The token for what changes state is in MONITOR_TOKEN, or in the
+    file `token` of the state directory.
 
     Prometheus may push to it too: remote write goes to /api/v1/write. `monitor doctor --url` says what of it
     is not seen or not judged.

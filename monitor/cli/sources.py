@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STATES = ("open", "acknowledged", "resolved", "merged")
 NAME_ONE = "name where to read: either --from FILE or --store DSN, or the --url or --state of a live process"
+NAME_LIVE = "name the live process by its --url (or MONITOR_URL), its --state or its --store"
 
 
 def reads(what: str) -> Callable[[Any], Any]:
@@ -31,15 +32,15 @@ def reads(what: str) -> Callable[[Any], Any]:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help=f"A file that `monitor replay --{what}` wrote.",
     )
-    return lambda command: file(_with_source(what, command))
+    return lambda command: file(_with_source(what, command, NAME_ONE))
 
 
 def reads_live(command: Any) -> Any:
     """Give a command the sources that may lead to a live process, as one argument `source`."""
-    return _with_source("incidents", command)
+    return _with_source("incidents", command, NAME_LIVE)
 
 
-def _with_source(what: str, command: Any) -> Any:
+def _with_source(what: str, command: Any, ask: str) -> Any:
     store = click.option("--store", metavar="DSN", help="A store, as chdb:///directory.")
     url = click.option("--url", help="A live process, as http://127.0.0.1:8720; by default MONITOR_URL.")
     state = click.option(
@@ -57,7 +58,7 @@ def _with_source(what: str, command: Any) -> Any:
         file: Path | None = None,
         **more: Any,
     ) -> Any:
-        return command(*arguments, source=Source.find(what, file, store, url, state), **more)
+        return command(*arguments, source=Source.find(what, file, store, url, state, ask), **more)
 
     return store(url(state(with_source)))
 
@@ -73,11 +74,11 @@ class Source:
 
     @classmethod
     def find(
-        cls, what: str, file: Path | None, store: str | None, url: str | None, state: Path | None
+        cls, what: str, file: Path | None, store: str | None, url: str | None, state: Path | None, ask: str
     ) -> Source:
         """Return what the options name; the live process of a store or state directory, where one runs.
 
-        Raises UsageError where they name nothing, or two things.
+        Raises UsageError where they name nothing, or two things: `ask` says what to name.
         """
         import os
 
@@ -86,7 +87,7 @@ class Source:
 
         named = [file is not None, store is not None, url is not None]
         if sum(named) > 1:
-            raise UsageError(NAME_ONE)
+            raise UsageError(ask)
         if url is None and not any(named) and state is None:
             url = os.environ.get(URL_FROM)
         if file is None and (live := live_client(store, url, state)) is not None:
@@ -95,7 +96,7 @@ class Source:
             return cls(state / f"{what}.ndjson", None, state)
         if not any(named):
             nothing = f"{state}: no live process runs there, and it holds no {what}.ndjson"
-            raise UsageError(NAME_ONE if state is None else nothing)
+            raise UsageError(ask if state is None else nothing)
         return cls(file, store, state)
 
     @property

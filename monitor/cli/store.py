@@ -15,9 +15,14 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print records, o
 
 @click.group("store")
 def store_group() -> None:
-    """Where rollups and records are kept: chdb:///directory, or clickhouse://user@host/database.
+    """Make, look into and ask a store of rollups and records.
 
-    A server's password is read from MONITOR_STORE_PASSWORD.
+    \b
+    Example:
+      monitor store stats chdb:///var/lib/fleet
+
+    A store is chdb:///directory, or clickhouse://user@host/database. A server's password is read from
+    MONITOR_STORE_PASSWORD.
     """
 
 
@@ -27,7 +32,9 @@ def store_group() -> None:
 @click.option("--keep-1m", default=30, show_default=True, type=click.IntRange(1), help="Days.")
 @click.option("--keep-1h", default=1095, show_default=True, type=click.IntRange(1), help="Days.")
 def init_store(dsn: str, keep_10s: int, keep_1m: int, keep_1h: int) -> None:
-    """Make a store, or set how long one keeps its rollups after they were written.
+    """Make a store, or set how long one keeps its rollups.
+
+    What is kept so long counts from when it was written.
 
     \b
     Example:
@@ -65,7 +72,7 @@ def migrate_store(dsn: str) -> None:
 @click.option("--url", help="Ask the live process that has it, as http://127.0.0.1:8720.")
 @AS_JSON
 def store_stats(dsn: str | None, url: str | None, *, as_json: bool) -> None:
-    """Show rows and bytes of each table, and the time that each tier of rollups covers.
+    """Show what each table holds, and the time each tier covers.
 
     Rows that were written twice count twice until they are merged. Where a live process has the store, that
     is asked; where its state is not beside the store, name it with --url.
@@ -109,27 +116,35 @@ def _stats(dsn: str | None, url: str | None) -> list[TableStats]:
 @click.argument("sql")
 @AS_JSON
 def query_store(dsn: str, sql: str, *, as_json: bool) -> None:
-    """Ask a store a question in ClickHouse's SQL; read tables with FINAL.
+    """Ask a store a question in ClickHouse's SQL.
 
-    The engine is told to read only.
+    Read tables with FINAL. The engine is told to read only. Where a live process has the store, that is
+    asked, for 20 s at most, with the token in MONITOR_TOKEN or its state directory; DSN may be its address
+    instead.
 
     \b
-    Example:
+    Examples:
       monitor store query chdb:///var/lib/fleet "SELECT cause, reason, severity FROM incidents"
+      monitor store query http://127.0.0.1:8720 "SELECT max(ts) FROM m1"
     """
     import msgspec
-    from rich.console import Console
-    from rich.table import Table
 
     from monitor.adapters.clickhouse import Store
+    from monitor.cli.sources import live_client
+    from monitor.cli.tables import columns
 
-    with Store.open(dsn) as store:
-        names, rows = store.ask(sql)
+    url = dsn if dsn.startswith(("http://", "https://")) else None
+    if (live := live_client(None if url else dsn, url, None)) is not None:
+        names, rows = live.query(sql)
+    else:
+        with Store.open(dsn) as store:
+            names, rows = store.ask(sql)
     if as_json:
         for row in rows:
-            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True))).decode())
+            click.echo(msgspec.json.encode(dict(zip(names, row, strict=True)), enc_hook=str).decode())
         return
-    table = Table(*names, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*map(str, row))
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    if not rows:
+        click.echo("no rows")
+        return
+    for line in columns(names, rows):
+        click.echo(line)

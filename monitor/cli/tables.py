@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 RIGHT = frozenset({"sure", "after", "anomalies", "affected", "pages"})
 FOLDED = frozenset({"cause", "reason", "what broke", "where", "the page named"})
@@ -20,6 +20,27 @@ PIPE_WIDTH = 10_000
 def console_out() -> Console:
     """Return a console on standard output: as wide as the terminal, and in a pipe as wide as need be."""
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def plain(text: str) -> str:
+    """Write out what a terminal would obey: a frame is anybody's.
+
+    >>> plain("a" + chr(27) + "[2J")
+    'a\\\\x1b[2J'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Yield the lines of a table of any length in which nothing is cut off.
+
+    >>> list(columns(["a", "bc"], [["xyz", 1], ["", 2.5]]))
+    ['a    bc', 'xyz  1', '     2.5']
+    """
+    cells = [[plain(str(value)) for value in row] for row in [names, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
 def incident_table(console: Console, rows: Sequence[Mapping[str, str]], least: Sequence[str]) -> Table:

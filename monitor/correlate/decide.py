@@ -128,7 +128,8 @@ def _first(
     since = ready + settle if outweighed else ready  # what is likelier may take its place in a moment
     if (outweighed or not at_once) and _unclear(explanation, now, since, rules):
         return PageReason.WAITING, f"confidence {explanation.confidence:.2f} < {rules.confidence:g}"
-    return PageReason.PAGED, f"confidence {explanation.confidence:.2f}, {len(evidence)} signals at page level"
+    told = f"confidence {explanation.confidence:.2f}, signals at page level: {len(evidence)}"
+    return PageReason.PAGED, told
 
 
 def _again(

@@ -26,6 +26,11 @@ TOLD = 5
 
 _PLURALS = {"facility": "facilities", "switch": "switches", "gpu": "GPUs", "cdu": "CDUs", "pdu": "PDUs"}
 _SIGN_WORD = {1: " up", -1: " down", 0: ""}
+_FAMILIES = {
+    "application": "errors of a program", "coolant_heat": "coolant temperature", "fabric": "link errors",
+    "hardware": "hardware errors", "interconnect": "NVLink or PCIe", "throughput_net": "network traffic",
+}  # fmt: skip
+"""Families of signals in the words of a page, where the name alone does not say it."""
 
 
 class Words:
@@ -78,21 +83,25 @@ class Words:
         place = _Place(entity, row, fault.cause)
         lines: list[str] = []
         aside: dict[str, Ints] = {}
+        shown: dict[str, Ints] = {}
         explained = self._explained(entity, fault)
         for term in fault.footprint:
             for family, sign in term.signs:
                 hot = self._hot(place, term, family)
                 if term.role == "side":
                     hot = hot[explained[hot]]
-                    found = aside.get(_name(family), np.empty(0, np.int64))
-                    aside[_name(family)] = np.union1d(found, self._evidence.cells.entity[hot])
                 elif term.at == "self":
                     lines += [self._own(cell) for cell in hot.tolist()] or self._own_quiet(
                         place, term, family
                     )
                 else:
                     lines += self._counts(place, term, family, sign, hot)
-        lines += [f"beside it: {name} of {self._few(found)}" for name, found in aside.items() if found.size]
+                seen = aside if term.role == "side" else shown
+                found = seen.get(_name(family), np.empty(0, np.int64))
+                seen[_name(family)] = np.union1d(found, self._evidence.cells.entity[hot])
+        for name, found in aside.items():
+            new = np.setdiff1d(found, shown.get(name, []))
+            lines += [f"also: {name} of {self._few(new)}"] if new.size else []
         return tuple(dict.fromkeys(lines))
 
     def _explained(self, entity: int, fault: FaultKind) -> Bools:
@@ -138,7 +147,8 @@ class Words:
         count = len(np.unique(cells.entity[hot[~means]]))
         if not count and (told or not quiet or term.role == "core"):
             return told[:2]
-        shown = "silent" if family == SILENCE else f"{_name(family)}{_SIGN_WORD[sign]}"
+        named = f"{_name(family)}{_SIGN_WORD[sign]}" if sign else f"show {_name(family)}"
+        shown = "silent" if family == SILENCE else named
         where = f"{_PLACE.get(term.at, 'at')} {ids[place.entity]}"
         line = f"{count} of {_plural(count + quiet, *term.of)} {where} {shown}"
         if quiet and count:
@@ -146,7 +156,7 @@ class Words:
         return [*told[:2], line if count else f"against: {line}"]
 
     def _concentration(self, place: _Place, term: Term, family: str) -> str:
-        """Name the container that has most of the quiet ones, if it has more than others."""
+        """Name the container within the cause that has most of the quiet ones, if it has more than others."""
         graph = self._evidence.relations.graph
         matrix = self._evidence.relations.matrix(term.at, place.causes, term.of)
         inside = matrix.indices[matrix.indptr[place.row] : matrix.indptr[place.row + 1]]
@@ -154,7 +164,8 @@ class Words:
         boxes, counts = np.unique(graph.parent[quiet], return_counts=True)
         if not boxes.size or boxes[0] < 0 or 2 * counts.max() <= counts.sum():
             return ""
-        return f", {counts.max()} of them in {graph.ids[int(boxes[np.argmax(counts)])]}"
+        most = int(boxes[np.argmax(counts)])
+        return f", {counts.max()} of them in {graph.ids[most]}" if most != place.entity else ""
 
 
 class _Place(NamedTuple):
@@ -175,7 +186,7 @@ def _signal(signal: Signal) -> str:
 
 
 def _name(family: str) -> str:
-    return family.replace("_", " ")
+    return _FAMILIES.get(family) or family.replace("_", " ")
 
 
 def _plural(count: int, *kinds: str) -> str:

@@ -4,7 +4,8 @@ A partition says which of its sources are overdue. Whether that is their silence
 can tell: an overdue source is silent once the others were heard for one and a half of its rhythms after its
 last frame; when nobody at all was heard for twice as long as the most frequent source may be quiet (a minute
 at least), we are blind, and nobody is called silent for it. We see again at the second tick with frames,
-since a lone one may be a stray, and everyone then gets their patience anew.
+since a lone one may be a stray, and everyone then gets their patience anew. So they do after a shorter pause
+of everybody that ends with one who was overdue: the first to be heard does not convict the others.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Absence:
         """Take what the partitions say of a tick; return the silences that began or ended, and blindness."""
         heard = max((part.heard for part in parts), default=0)
         blindness = self._see_again(heard, end)
+        if self._paused(heard, parts):
+            self._resumed = heard
         self._heard = max(self._heard, heard)
         self._patience = min((part.patience for part in parts if part.patience), default=0)
         self._end = end
@@ -89,6 +92,14 @@ class Absence:
             return []
         self._blind_since, self._resumed = 0, max(heard, end - self._tick_ms)
         return [Blindness(end, "sighted")]
+
+    def _paused(self, heard: int, parts: Sequence[TickPart]) -> bool:
+        """Whether a pause of everybody ends, too short to blind us, and is not the one that ended last."""
+        if self.blind or not heard - self._heard > self._patience > 0 or self._heard <= self._resumed:
+            return False
+        return any(
+            s.state == "back" and (s.kind, s.entity) in self._pending for part in parts for s in part.silences
+        )
 
     def _take(self, parts: Sequence[TickPart]) -> list[Silence]:
         """Take note of who is overdue; return those confirmed before that came back."""

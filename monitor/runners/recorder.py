@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PARTS = 16
 """A file of records is put aside in parts of this share of what is kept."""
 
-COUNTED = ("lines", "samples", "ticks", "anomalies", "dead")
+COUNTED = ("lines", "samples", "ticks", "anomalies", "incidents", "pages", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,14 @@ class Outputs:
 
 @dataclass(slots=True)
 class Report:
-    """What a run did."""
+    """What a run did. anomalies: their records; incidents: those that opened; pages: calls of a person."""
 
     lines: int = 0
     samples: int = 0
     ticks: int = 0
     anomalies: int = 0
+    incidents: int = 0
+    pages: int = 0
     dead: Counter[str] = field(default_factory=Counter)
     quality: dict[str, int] = field(default_factory=dict)
     clock: int = 0
@@ -102,6 +104,9 @@ class Recorder:
         self.report.ticks += 1
         self.report.samples += output.samples
         self.report.anomalies += len(output.anomalies)
+        for line in output.incidents:
+            self.report.incidents += line.transition == "opened"
+            self.report.pages += line.transition == "paged"
         if self._writer is not None:
             self._writer.tick(output)
         for name in ("anomalies", "incidents", "decisions"):

@@ -6,6 +6,7 @@ is ever said or logged.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import time
@@ -30,6 +31,8 @@ LIVE = web.AppKey("live", Live)
 BUDGET = web.AppKey("budget", Budget)
 POOL = web.AppKey("pool", ThreadPoolExecutor)
 OPEN = web.AppKey("open", bool)
+ASKING = web.AppKey("asking", asyncio.Lock)
+"""Held by the one question to the store that is answered at a time: the others leave threads to frames."""
 
 THREADS = 16
 """Requests that are unpacked, checked and waited for at a time."""
@@ -44,6 +47,7 @@ def build_app(live: Live, *, open_ingest: bool = True) -> web.Application:
 
     app = web.Application(middlewares=[_guard])
     app[LIVE], app[BUDGET], app[OPEN] = live, Budget(), open_ingest
+    app[ASKING] = asyncio.Lock()
     app[POOL] = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
     app.on_cleanup.append(_end)
     for routes in (frames.ROUTES, incidents.ROUTES, records.ROUTES, health.ROUTES):
@@ -78,7 +82,8 @@ def is_authorised(request: web.Request) -> bool:
 def need_token(request: web.Request) -> None:
     """Raise BodyError 401 unless a request carries the token."""
     if not is_authorised(request):
-        raise BodyError(401, "this needs the token: send `Authorization: Bearer TOKEN`")
+        given = "this is not the token" if "Authorization" in request.headers else "this needs the token"
+        raise BodyError(401, f"{given}: send `Authorization: Bearer TOKEN`")
 
 
 @web.middleware

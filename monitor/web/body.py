@@ -28,6 +28,8 @@ PIECE = 1 << 10
 
 WINDOW_BYTES = 1 << 25
 ENCODINGS = ("identity", "gzip", "zstd")
+MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+"""What packed bodies begin with, and no text in UTF-8 does."""
 
 
 class BodyError(MonitorError):
@@ -107,8 +109,11 @@ def encoding_of(request: web.Request) -> str:
 
 
 def unpack(data: bytes, encoding: str, share: Share, most: int) -> bytes:
-    """Return a body unpacked, of at most `most` bytes. Raises BodyError 400 and 413."""
+    """Return a body unpacked, of at most `most` bytes. Raises BodyError 400, 413 and 415."""
     if encoding == "identity":
+        for packing, magic in MAGIC.items():
+            if data.startswith(magic):
+                raise BodyError(415, f"the body is packed: send `Content-Encoding: {packing}` with it")
         return data
     parts: list[bytes] = []
     size = 0

@@ -107,7 +107,7 @@ def _find(request: web.Request) -> list[Incident]:
     lines = request.app[LIVE].board.history(wanted)
     ids = sorted({line.id for line in lines})
     if not ids:
-        raise BodyError(404, "no incident has this id")
+        raise BodyError(404, f"no incident begins with `{wanted[:40]}`")
     if len(ids) > 1:
         raise BodyError(400, f"this may be {' or '.join(ids[:5])}; write more of it")
     return lines

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiohttp import web
 
 from monitor.adapters.records import dead_letters
+from monitor.errors import StoreError
 from monitor.runners.live import DEAD
-from monitor.web.app import LIVE, POOL, answer
-from monitor.web.body import BodyError
+from monitor.web.app import ASKING, BUDGET, LIVE, POOL, answer, need_token
+from monitor.web.body import BodyError, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from monitor.adapters.clickhouse import TableStats
-    from monitor.runners.live import Live
+    from monitor.adapters.clickhouse import Store
     from monitor.types import DeadLetter
 
 ROUTES = web.RouteTableDef()
+QUESTION_BYTES = 64 << 10
+LIMITS = {"max_execution_time": 20, "max_memory_usage": 500_000_000, "max_result_bytes": 32 << 20}
+"""What a question may cost the process that pages."""
+
 FRAMES_BYTES = 8 << 20
 """Frames in one answer, as far as they are more than one."""
 
@@ -55,19 +61,36 @@ def _first(file: Path, reason: str | None, limit: int) -> list[DeadLetter]:
 @ROUTES.get("/v1/store")
 async def store_stats(request: web.Request) -> web.Response:
     """Return rows and bytes of each table, and the time that each tier covers."""
+    return answer({"tables": await _of_store(request, lambda store: store.stats())})
+
+
+@ROUTES.post("/v1/query")
+async def query(request: web.Request) -> web.Response:
+    """Answer a question in SQL, the body, which may only read and cost so much."""
+    need_token(request)
+    with request.app[BUDGET].share() as share:
+        timeout_s = request.app[LIVE].rules.settings.client_timeout_ms / 1000
+        body = await read(request, share, QUESTION_BYTES, timeout_s)
+    sql = body.decode("utf-8", "replace")
+    async with request.app[ASKING]:
+        columns, rows = await _of_store(request, lambda store: store.ask(sql, LIMITS))
+    return answer({"columns": columns, "rows": msgspec.to_builtins(rows, enc_hook=str)})
+
+
+async def _of_store(request: web.Request, what: Callable[[Store], Any]) -> Any:
+    """Return what the store says, by a client of its own, so that the work goes on meanwhile."""
     live = request.app[LIVE]
     if live.plan.store is None:
         raise BodyError(404, "this process writes no store")
-    found = await asyncio.get_running_loop().run_in_executor(request.app[POOL], _stats, live)
-    if found is None:
-        raise BodyError(503, live.problems().get("store", "the store is away"))
-    return answer({"tables": found})
 
+    def work() -> Any:
+        store = live.engine.ask(lambda life: life.another_store())
+        if store is None:
+            raise BodyError(503, live.problems().get("store", "the store is away"))
+        with store:
+            return what(store)
 
-def _stats(live: Live) -> list[TableStats] | None:
-    """Ask the store with a client of its own, so that the work goes on meanwhile."""
-    store = live.engine.ask(lambda life: life.another_store())
-    if store is None:
-        return None
-    with store:
-        return store.stats()
+    try:
+        return await asyncio.get_running_loop().run_in_executor(request.app[POOL], work)
+    except StoreError as error:
+        raise BodyError(400, str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import signal
@@ -59,7 +60,13 @@ def bind(listen: str) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
-        raise UsageError(f"--listen {listen}: {error.strerror or error}") from error
+        busy = error.errno == errno.EADDRINUSE
+        why = (
+            "address already in use; stop what listens there, or name another port"
+            if busy
+            else error.strerror
+        )
+        raise UsageError(f"--listen {listen}: {why or error}") from error
     listening.setblocking(False)
     return listening
 

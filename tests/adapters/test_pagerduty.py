@@ -167,3 +167,11 @@ def test_the_receiver_refuses_what_pagerduty_refuses(receiver, event, problem):
     _, status, body = receiver.judge(msgspec.json.encode({**good, **event}))
     assert (status, len(receiver.alerts)) == (400, 1)
     assert any(problem in error for error in body["errors"])
+
+
+def test_a_page_leaves_no_address_in_the_log(receiver, caplog):
+    """The HTTP library would log each request at INFO; the outbox says all that is to be said."""
+    caplog.set_level("INFO")
+    with channel(receiver.url) as pd:
+        assert pd.send(notice()).outcome == Outcome.OK
+    assert receiver.url not in caplog.text

@@ -73,7 +73,7 @@ def test_the_figures_are_told_in_plain_words_and_a_table(files):
     assert result.exit_code == 0
     words = [line.rstrip() for line in result.stdout.splitlines()]
     assert words[:5] == [
-        "1 run, 10 anomalies in 2 incidents.",
+        "1 run, 10 anomalies in 2 incidents, merged ones left out.",
         "Found 1 of 1 fault that should page (recall 1.000).",
         FOUND,
         "A page comes 40 s after the start (median), 40 s at the 90th percentile.",
@@ -135,7 +135,7 @@ def test_a_run_without_faults_shows_its_pages(tmp_path):
     result = run(*write(tmp_path, [], []))
     assert (
         result.stdout
-        == "1 run, 0 anomalies in 0 incidents.\n0 pages, 0 of them false; 0 in 10 d of clean time.\n"
+        == "1 run, 0 anomalies in 0 incidents, merged ones left out.\n0 pages, 0 of them false; 0 in 10 d of clean time.\n"
     )
 
 

@@ -303,3 +303,13 @@ def test_help_shows_an_example():
     """A newcomer sees a whole command."""
     shown = run("--help").stdout
     assert "Example:\n    monitor import csv machine.csv" in shown
+
+
+def test_a_metric_that_nobody_judges_is_said(tmp_path):
+    """A name that is mistyped would else be charted in silence; standard output is the frames alone."""
+    (tmp_path / "t.csv").write_text("time,flow\n2026-03-01 12:00:00,41.5\n")
+    options = ["--kind", "facility", "--source", "cdu:c1", "--time", "time", "--value"]
+    mistyped = run(str(tmp_path / "t.csv"), *options, "flow=coolant_flow_lmp")
+    assert "`coolant_flow_lmp` is no facility metric" in mistyped.stderr
+    assert json.loads(mistyped.stdout)["metrics"] == {"coolant_flow_lmp": [41.5]}
+    assert "note" not in run(str(tmp_path / "t.csv"), *options, "flow=coolant_flow_lpm").stderr

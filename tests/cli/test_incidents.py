@@ -94,7 +94,7 @@ def test_why_says_when_it_looked_too_early(recorded):
     early = run("why", "b7a3", "--from", recorded, "--at", "2026-11-24").stdout
     assert early == "no decision names it up to 2026-11-24\n"
     nobody = run("why", "gpu:n9999/9", "--from", recorded).stdout
-    assert nobody == "nothing was decided about it, and no incident lists it\n"
+    assert nobody == "gpu:n9999/9: nothing was decided about it, and no incident lists it\n"
 
 
 def test_a_state_directory_with_nothing_in_it_is_named(tmp_path):
@@ -118,3 +118,5 @@ def test_only_a_live_process_can_be_told_something(recorded, action):
     """A file cannot take it, so it cannot be named."""
     assert "--from" not in run(action, "--help").stdout
     assert run(action, "b7a3", "--from", recorded).exit_code == 2
+    more = ["--as", "noise"] if action == "mark" else []
+    assert "name the live process" in str(run(action, "b7a3", *more).exception)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from loadgen.cli import main as loadgen_command
 from loadgen.run import Run
 from loadgen.spec import Spec
 from loadgen.write import write_run
-from monitor.cli import main
+from monitor.cli import main, program
 from monitor.cli.run import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,10 @@ def test_outputs_that_cannot_be_written_are_said(monitor, frames, tmp_path, opti
         (["doctor", __file__, "--topology", "/tmp"], "'/tmp' is a directory"),
         (["store", "stats", "chdb:///"], "monitor: chdb:///: name a directory"),
         (
+            ["incidents", "list", "--url", "http://127.0.0.1:1"],
+            "monitor: http://127.0.0.1:1: Connection refused; is a `monitor run` listening there?\n",
+        ),
+        (
             ["store", "stats", "clickhouse://host:99999"],
             "monitor: clickhouse://host:99999: Port out of range",
         ),
@@ -86,6 +92,18 @@ def test_bad_values_are_said(monitor, arguments, why):
     code, said = monitor(*arguments)
     assert why in said
     assert code in {1, 2}
+
+
+def test_a_port_that_is_taken_is_said(monitor, tmp_path):
+    """With what to do, and nothing is left behind."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        code, said = monitor("run", "--state", tmp_path / "state", "--listen", listen)
+    assert said == (
+        f"monitor: --listen {listen}: address already in use; stop what listens there, or name another port\n"
+    )
+    assert code == 2
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_wrong_topology_names_its_first_problems(monitor, frames, tmp_path):
@@ -117,3 +135,23 @@ def test_every_example_asks_where_the_process_listens():
     texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("monitor/cli/*.py")]
     named = {address for path in texts for address in re.findall(r"127\.0\.0\.1:\d+", path.read_text())}
     assert named == {listen}
+
+
+def commands(command, path):
+    """Yield each command with its words."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), [*path, name])
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [pytest.param(path, found, id=" ".join(path)) for path, found in commands(program, ["monitor"])],
+)
+def test_every_command_has_an_example_and_a_line_that_fits(path, command):
+    """In a terminal of 80 columns the list of commands cuts no line off."""
+    assert " ".join(path) in command.help
+    listed = command.get_help(click.Context(command, terminal_width=78)).partition("Commands:")[2]
+    assert "..." not in listed

@@ -67,6 +67,14 @@ def test_most_of_a_cdu_is_still_the_cdu_and_the_quiet_ones_are_told():
     )
 
 
+def test_where_the_quiet_ones_are_is_told_only_where_it_is_news():
+    """The quiet GPUs of a node are in that node."""
+    world = World()
+    world.step(hot(gpus_of(3)[:7], "heat", 0), ticks=3)
+    incident = one(world, "node:n0003", "node_overheating")
+    assert incident.cause.explanation.endswith("7 of 8 GPUs in node:n0003 heat up; 1 quiet.")
+
+
 def test_one_rack_of_a_cdu_is_the_rack():
     """Half of a CDU, all of it in one rack, is that rack."""
     world = World()
@@ -210,7 +218,12 @@ def test_a_failing_leaf_is_the_leaf_and_the_slow_job_its_victim():
     world.step(signals + hot(MEMBERS, "activity", 1, "down"), ticks=12)
     assert world.paged() == []  # a rack without power looks like this too, until its nodes are missed
     world.step(signals + hot(MEMBERS, "activity", 1, "down"), ticks=2)
-    one(world, "switch:leaf00", "switch_failing")
+    incident = one(world, "switch:leaf00", "switch_failing")
+    (evidence,) = [c.evidence for c in incident.candidates if c.entity == "switch:leaf00"]
+    assert evidence[0].startswith("4 of ")
+    assert evidence[0].endswith(" ports in switch:leaf00 show link errors")
+    assert [line for line in evidence[1:] if "link errors" in line] == [], "once is enough"
+    assert "also: progress of job:a" in evidence
 
 
 def test_one_failing_port_is_its_cable():

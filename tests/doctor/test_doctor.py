@@ -93,7 +93,8 @@ def names(report: Diagnosis, topic: str) -> list[str]:
         ("unheard", ["node:n99"]),
         ("dead_letters", ["malformed", "unknown_kind"]),
         ("learning", ["gpu:n8/0", "gpu:n8/1", "node:n8"]),
-        ("data_quality", ["late"]),
+        ("late", ["late"]),
+        ("data_quality", []),
         ("blind", []),
     ],
 )

@@ -97,6 +97,36 @@ def test_when_everybody_stops_we_are_blind_and_nobody_is_silent() -> None:
     assert [s.entity for s in found] == ["node:4"]
 
 
+def test_a_pause_of_everybody_too_short_to_blind_us_convicts_nobody() -> None:
+    """All stop for 45 s: the first to come back is no proof against the others, who come a tick later."""
+    absence = paused()
+    others = [back(f"node:{i}", 160_000) for i in (1, 2)]
+    assert absence.step(160_000, [part(154_000, *others)], judge=True) == ([], [])
+    assert not absence.silent
+
+
+def test_one_who_flaps_while_all_others_are_gone_keeps_them_from_silence_once() -> None:
+    """The second pause that he ends gives nobody patience anew."""
+    absence = paused()
+    absence.step(180_000, [part(144_000, silent("node:0", 144_000))], judge=True)
+    found, _ = absence.step(190_000, [part(184_000, back("node:0", 190_000))], judge=True)
+    assert [s.entity for s in found] == ["node:1", "node:2"]
+
+
+def paused() -> Absence:
+    """Return a site of three sources of which all paused and the first one is back."""
+    absence = Absence(TICK)
+    absence.step(100_000, [part(99_000)], judge=True)
+    stopped = [silent(f"node:{i}", 99_000 - 100 * i) for i in range(3)]
+    assert absence.step(130_000, [part(99_000, *stopped)], judge=True) == ([], [])
+    assert absence.step(150_000, [part(144_000, back("node:0", 150_000))], judge=True) == ([], [])
+    return absence
+
+
+def back(entity: str, end: int) -> Silence:
+    return Silence(entity, "gpu", end, "back", TICK, 30_000)
+
+
 def test_silence_means_nothing_behind_the_end_of_a_recording() -> None:
     """Behind the clock of a recording neither silence nor blindness is judged."""
     absence = Absence(TICK)

@@ -137,11 +137,13 @@ def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
         headers = {b"Authorization": f"Bearer {wrong}".encode()}
         answer = httpx2.post(f"{process.url}/v1/incidents/abc/ack", headers=headers, timeout=20)
         assert answer.status_code == 401
+        assert answer.json()["error"].startswith("this is not the token: ")
         assert token not in answer.text
     answer = httpx2.post(
         f"{process.url}/v1/incidents/abc/ack", headers={"Authorization": f"Bearer {token}"}, timeout=20
     )
     assert answer.status_code == 404
+    assert answer.json()["error"] == "no incident begins with `abc`"
     assert process.stop() == 0
     assert token not in process.log.read_text()
     (process.state / "token").chmod(0o644)
@@ -256,6 +258,28 @@ def test_dead_letters_and_the_store_are_read_through_the_process_that_has_them(t
     for more in ([], [store, "--url", process.url]):
         refused = monitor("store", "stats", *more)
         assert (refused.returncode, "name a store" in refused.stderr) == (2, True)
+
+
+def test_a_question_is_answered_by_the_process_that_has_the_store(tmp_path: Path) -> None:
+    """The first query of a page can be asked while it is on; only reading, within limits, with the token."""
+    store = f"chdb://{tmp_path}/store"
+    process = Process(tmp_path, "--rules", str(rules(tmp_path)), "--store", store,
+                      "--state", f"{tmp_path}/store.live")  # fmt: skip
+    process.start()
+    send(process, b"{", b"\xff", gpu(0))
+    sql = "SELECT reason, count() AS frames, max(written_at) AS last FROM dead_letters GROUP BY reason"
+    process.wait_for(lambda: send(process, gpu(0)) and monitor("store", "query", store, sql, "--json").stdout)
+    (told,) = map(json.loads, monitor("store", "query", store, sql, "--json").stdout.splitlines())
+    assert (told["reason"], told["frames"], told["last"][:2]) == ("malformed", 2, "20")
+    assert monitor("store", "query", store, sql).stdout.split()[:3] == ["reason", "frames", "last"]
+    assert "10.0.0.1" in monitor("store", "query", store, "SELECT toIPv4('10.0.0.1')").stdout
+    with_token = os.environ | {"MONITOR_TOKEN": (tmp_path / "store.live" / "token").read_text().strip()}
+    for wrong, why in (("DROP TABLE m1", "READONLY"), ("SELEC 1", "Syntax error"), ("", "Empty query"),
+                       ("SELECT * FROM numbers(100000000)", "TOO_MANY_ROWS_OR_BYTES")):  # fmt: skip
+        said = monitor("store", "query", process.url, wrong, env=with_token)
+        assert (said.returncode, why in said.stderr, said.stderr.count("\n")) == (1, True, 1), said.stderr
+    assert "the token is missing or wrong" in monitor("store", "query", process.url, sql).stderr
+    assert process.stop() == 0
 
 
 def test_a_process_without_a_store_and_one_that_nobody_finds(tmp_path: Path) -> None:

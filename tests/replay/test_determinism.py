@@ -71,6 +71,14 @@ def test_the_recording_has_something_to_say(recording: Recorded) -> None:
     assert b"gpu:n060/0" in expected.incidents
 
 
+def test_the_report_counts_what_was_written(recording: Recorded) -> None:
+    """Incidents that opened, and calls of a person."""
+    expected = recording.expected
+    assert expected.report.incidents == expected.incidents.count(b'"transition":"opened"') > 0
+    assert expected.report.pages == expected.incidents.count(b'"transition":"paged"') > 0
+    assert expected.report.anomalies == expected.anomalies.count(b"\n")
+
+
 def test_again(recording: Recorded, tmp_path: Path) -> None:
     """Run again, with a finished state directory there: the same bytes."""
     frames = _write(tmp_path / "frames.ndjson", recording.lines)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from monitor.adapters.clickhouse import Store
+from monitor.adapters.rules import load_rules
 from monitor.cli import program
 from monitor.errors import StoreError
 from monitor.store import queries
 from tests.store import fleet
 from tests.store.conftest import START, Recorded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 METRIC = "gpu_temp_celsius"
 FROM, TO = START // 1000 + 60, START // 1000 + 540
@@ -142,6 +142,12 @@ def test_anybody_may_ask_and_nobody_may_write(recorded: Recorded) -> None:
         ["gpu", "16"],
     ]
     assert json.loads(_run("store", "query", recorded.dsn, sql, "--json")) == {"kind": "gpu", "entities": 16}
+    odd = "SELECT toIPv4('10.0.0.1') AS ip, nan AS x, map('a', 1) AS m, toDecimal64(1.5, 2) AS d"
+    told = json.loads(_run("store", "query", recorded.dsn, odd, "--json"))
+    assert told == {"ip": "10.0.0.1", "x": None, "m": {"a": 1}, "d": "1.50"}
+    assert _run("store", "query", recorded.dsn, "SELECT 1 WHERE 0") == "no rows\n"
+    wide = "SELECT repeat('x', 500) AS a, repeat('[b]', 500) AS b"
+    assert _run("store", "query", recorded.dsn, wide).split() == ["a", "b", "x" * 500, "[b]" * 500]
     when = _run("store", "query", recorded.dsn, "SELECT min(ts) AS first FROM s10", "--json")
     assert json.loads(when)["first"].startswith("2026-11-24T06:5")
     for statement in ("DROP TABLE m1", "INSERT INTO m1 (kind) VALUES ('x')", "ALTER TABLE m1 DELETE WHERE 1"):
@@ -150,6 +156,25 @@ def test_anybody_may_ask_and_nobody_may_write(recorded: Recorded) -> None:
     assert (
         _run("store", "query", recorded.dsn, "SELECT count() > 0 FROM m1", "--json").strip().endswith(":1}")
     )
+
+
+def test_what_pages_and_runbooks_ask_is_answered(recorded: Recorded) -> None:
+    """The first query of each kind of fault, and every query of the runbooks, as they stand."""
+    times = {"start": START, "end": START + 3_600_000}
+    first = {
+        fault.first_query.format(entity="gpu:n0001/0", name="n0001/0", reason="hot", **times)
+        for fault in load_rules().faults.faults
+        if fault.first_query
+    }
+    asked = set(first)
+    pages = sorted((Path(__file__).parents[2] / "docs" / "runbooks").glob("*.md"))
+    for page in pages:
+        found = re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
+        assert found, page
+        asked.update(found)
+    with Store.open(recorded.dsn) as store:
+        answers = {sql: store.ask(sql)[1] for sql in sorted(asked)}  # raises for what is no question
+    assert {sql for sql, rows in answers.items() if rows} >= first
 
 
 def test_racks_and_rows_of_nodes(recorded: Recorded) -> None:

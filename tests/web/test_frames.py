@@ -112,6 +112,8 @@ def test_each_bad_line_is_told_and_becomes_a_dead_letter(client: httpx2.Client, 
         (zstd(b"x" * 5000)[:-3], {"Content-Encoding": "zstd"}, 400, "is no zstd"),
         (b"abc", {"Content-Encoding": "zstd"}, 400, "is no zstd"),
         (b"abc", {"Content-Encoding": "br"}, 415, "send one of identity, gzip, zstd"),
+        (gzip.compress(b"{}", mtime=0), {}, 415, "send `Content-Encoding: gzip`"),
+        (zstd(b"{}"), {}, 415, "send `Content-Encoding: zstd`"),
         (b"abc", {"Origin": "http://evil.example"}, 403, "web pages"),
     ],
 )  # fmt: skip
