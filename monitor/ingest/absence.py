@@ -71,7 +71,8 @@ class Absence:
         heard = max((part.heard for part in parts), default=0)
         blindness = self._see_again(heard, end)
         self._heard = max(self._heard, heard)
-        self._patience = min((part.patience for part in parts if part.patience), default=0)
+        patience = min((part.patience for part in parts if part.patience), default=0)
+        self._patience = patience or (self._patience if self.blind else 0)
         self._end = end
         back = self._take(parts)
         if judge and self._patience and not self.blind and end >= self._blind_at():
