@@ -14,7 +14,7 @@ import numpy as np
 from monitor.cells import Late
 from monitor.ingest.cells import CellReader
 from monitor.ingest.columns import COUNTER, Growing, Hygiene, SeriesBook, numbers
-from monitor.ingest.frames import Body, Rejection, read_body
+from monitor.ingest.frames import ACTS, Body, Rejection, read_body
 from monitor.ingest.latecells import LateFrames, late_cells
 from monitor.ingest.lateness import LateSources
 from monitor.ingest.openticks import HeldFrame, OpenTicks
@@ -80,7 +80,7 @@ class Partition:
         held, sentinels = self._hold(body, line)
         if placed.stamped:
             held.lead_ms = body.ts - placed.arrival
-        else:
+        elif body.kind not in ACTS:
             self._presence.note_lead(body.kind, body.source, body.ts - placed.arrival)
         self.quality[Quality.SENTINEL] += sentinels
         if slow and self._seen.is_repeat(body.kind, body.source, body.ts, held):
@@ -137,8 +137,9 @@ class Partition:
     def close(self, end: int, *, judge: bool) -> TickPart:
         """Close a tick. `judge` is false behind the end of a recording, where silence means nothing."""
         frames = self._open.take(end)
-        who = self._presence.hear(end, [key for key, _ in frames], [frame.lead_ms for _, frame in frames])
-        series, ts, value = self._columns(end, frames, who)
+        told = [(key, frame) for key, frame in frames if key[0] not in ACTS]
+        who = self._presence.hear(end, [key for key, _ in told], [frame.lead_ms for _, frame in told])
+        series, ts, value = self._columns(end, told, who)
         silences = self._presence.judge(end) if judge else []
         for (kind, source, frame_ts), _ in frames:
             self._late.in_time(kind, source, frame_ts, end)
