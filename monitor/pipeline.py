@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def partition_of(source: str, partitions: int) -> int:
-    """Return the partition that owns a source.
+    """Return the partition that owns a source: one for all of a name, since items are called by it.
 
-    >>> partition_of("node:n0001", 1)
-    0
+    >>> partition_of("node:n0001", 8) == partition_of("host:n0001", 8)
+    True
     """
-    return zlib.crc32(source.encode()) % partitions
+    return zlib.crc32(source.partition(":")[2].encode()) % partitions
 
 
 class Pipeline:

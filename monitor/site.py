@@ -152,6 +152,7 @@ class Site:
         self._base = self._lately = self._graph = self._wide = self._topology.at(0)
         self._places = Places(self._table, self._wide, self._catalog)
         self._place(0)
+        self._move(None)
 
     def next_due(self) -> int | None:
         """Return the end of the next tick in which the site has something to do by itself."""
@@ -178,10 +179,13 @@ class Site:
         )
 
     def forget(self, end: int, keep_ms: int) -> None:
-        """Let go of the series that were not heard for long; the partitions announce theirs anew."""
+        """Let go of the series that were not heard for long, and of those who were only named.
+
+        The partitions announce their series anew.
+        """
         self._merge.begin_anew()
         gone = self._detect.unheard(end, keep_ms)
-        if gone.any():
+        if gone.any() or self._strangers:
             moved = self._table.drop(gone)
             self._strangers.clear()
             self._graph, self._wide = self._base, self._lately

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SNAPSHOT = "snapshot.bin"
-FORMAT = 6
+FORMAT = 7
 
 
 class StateDir:

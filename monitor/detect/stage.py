@@ -160,7 +160,7 @@ class DetectStage:
 
     def unheard(self, end: int, keep_ms: int) -> Bools:
         """Return the series that said nothing for `keep_ms` and for three of their rhythms, (S,)."""
-        quiet = end - self._held.columns["ts"]
+        quiet = end - self._held.columns["heard"]
         return quiet > np.maximum(keep_ms, 3 * self._held.rhythm)
 
     def readiness(self) -> Ints:
@@ -172,7 +172,7 @@ class DetectStage:
 
         A fact stands: a GPU that fell off the bus is not back because it says nothing.
         """
-        seen = Seen(self._held.columns["ts"], self._judged_at, points.rhythm)
+        seen = Seen(self._held.columns["heard"], self._judged_at, points.rhythm)
         self._watch.release(points.end, layout.charted, seen)
         self._counts.latch.release(points.end, layout.counts, seen)
 

@@ -74,7 +74,8 @@ class Absence:
         if self._paused(heard, parts):
             self._resumed = heard
         self._heard = max(self._heard, heard)
-        self._patience = min((part.patience for part in parts if part.patience), default=0)
+        patience = min((part.patience for part in parts if part.patience), default=0)
+        self._patience = patience or (self._patience if self.blind else 0)
         self._end = end
         back = self._take(parts)
         if judge and self._patience and not self.blind and end >= self._blind_at():

@@ -34,6 +34,10 @@ ITEM_KINDS = {
 MARK = "mark"
 """A frame that says only what time it is: a live reader writes them into its journal while nothing comes."""
 
+ACTS = frozenset({"change", "command"})
+"""Frames of what people and automation do. They are no telemetry: who does nothing is not silent, and that
+somebody acts does not show that we see."""
+
 NotFinite = Literal["NaN", "Infinity", "-Infinity"]
 
 

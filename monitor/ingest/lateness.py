@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.types import Lag
-from monitor.units import MINUTE
+from monitor.units import MINUTE, tick_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ class _Count(msgspec.Struct):
     newest: int = 0
     since: int = 0  # frames in time count from this tick on
     off: bool = False
+    judged: int = 0  # the last half hour of which there was something to judge
     late: dict[int, list[int]] = {}  # period -> [frames, first arrival, last arrival, sum of delays]
     in_time: dict[int, int] = {}
 
@@ -36,6 +37,7 @@ class LateSources:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], _Count] = {}
+        self._over: list[Lag] = []
 
     def late(self, kind: str, source: str, ts: int, arrival: int, *, stamped: bool = False) -> None:
         """Take a late frame that arrived at `arrival`, which is its stamp or the reader's clock."""
@@ -57,7 +59,7 @@ class LateSources:
 
     def judge(self, end: int) -> list[Lag]:
         """Judge the half hours that end at or before `end`, each once; return what changed, in order."""
-        found = []
+        found, self._over = self._over, []
         for (kind, source), count in sorted(self._counts.items()):
             for period in sorted({*count.late, *count.in_time}):
                 if period <= end:
@@ -67,6 +69,7 @@ class LateSources:
     def _judge(self, kind: str, source: str, count: _Count, period: int) -> list[Lag]:
         late, first, last, delays = count.late.pop(period, [0, 0, 0, 0])
         in_time = count.in_time.pop(period, 0)
+        count.judged = period
         off = late >= ENOUGH and last - first >= SPREAD and not in_time
         if off and not count.off:
             count.off = True
@@ -76,9 +79,10 @@ class LateSources:
             return [Lag(source, kind, period, 0, "in_time")]
         return []
 
-    def next_due(self) -> int | None:
-        """Return the end of the first half hour that waits to be judged."""
-        return min((p for c in self._counts.values() for p in (*c.late, *c.in_time)), default=None)
+    def next_due(self, tick_ms: int) -> int | None:
+        """Return the end of the tick that holds the end of the first half hour that waits to be judged."""
+        periods = (p for c in self._counts.values() for p in (*c.late, *c.in_time))
+        return min((tick_end(p, tick_ms) for p in periods), default=None)
 
     def off(self) -> set[tuple[str, str]]:
         """Return the sources that are off, and those that are about to be called so."""
@@ -89,10 +93,16 @@ class LateSources:
             or (sum(t[0] for t in count.late.values()) >= ENOUGH and not any(count.in_time.values()))
         }
 
-    def forget(self, gone: Callable[[str, str], bool]) -> None:
-        """Let go of sources that are gone and of which nothing waits to be judged."""
-        for key in [key for key, c in self._counts.items() if not (c.late or c.in_time) and gone(*key)]:
-            del self._counts[key]
+    def forget(self, end: int, keep_ms: int) -> None:
+        """Let go of sources of which nothing came for `keep_ms`; they are off until the tick `end`."""
+        for (kind, source), count in sorted(self._counts.items()):
+            if end - count.judged <= keep_ms:
+                continue
+            if count.off:
+                self._over.append(Lag(source, kind, end, 0, "in_time"))
+                count.off = False
+            if not (count.late or count.in_time):
+                del self._counts[kind, source]
 
     def to_state(self) -> list[list[Any]]:
         """Return the counts by source, in order."""

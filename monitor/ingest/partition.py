@@ -14,7 +14,7 @@ import numpy as np
 from monitor.cells import Late
 from monitor.ingest.cells import CellReader
 from monitor.ingest.columns import COUNTER, Growing, Hygiene, SeriesBook, numbers
-from monitor.ingest.frames import Body, Rejection, read_body
+from monitor.ingest.frames import ACTS, Body, Rejection, read_body
 from monitor.ingest.latecells import LateFrames, late_cells
 from monitor.ingest.lateness import LateSources
 from monitor.ingest.openticks import HeldFrame, OpenTicks
@@ -80,7 +80,7 @@ class Partition:
         held, sentinels = self._hold(body, line)
         if placed.stamped:
             held.lead_ms = body.ts - placed.arrival
-        else:
+        elif body.kind not in ACTS:
             self._presence.note_lead(body.kind, body.source, body.ts - placed.arrival)
         self.quality[Quality.SENTINEL] += sentinels
         if slow and self._seen.is_repeat(body.kind, body.source, body.ts, held):
@@ -131,14 +131,15 @@ class Partition:
 
     def next_due(self) -> int | None:
         """Return the end of the next tick that has anything to say."""
-        dues = (self._open.first(), self._presence.next_due(), self._late.next_due())
+        dues = (self._open.first(), self._presence.next_due(), self._late.next_due(self._rules.tick_ms))
         return min((due for due in dues if due is not None), default=None)
 
     def close(self, end: int, *, judge: bool) -> TickPart:
         """Close a tick. `judge` is false behind the end of a recording, where silence means nothing."""
         frames = self._open.take(end)
-        who = self._presence.hear(end, [key for key, _ in frames], [frame.lead_ms for _, frame in frames])
-        series, ts, value = self._columns(frames, who)
+        told = [(key, frame) for key, frame in frames if key[0] not in ACTS]
+        who = self._presence.hear(end, [key for key, _ in told], [frame.lead_ms for _, frame in told])
+        series, ts, value = self._columns(end, told, who)
         silences = self._presence.judge(end) if judge else []
         for (kind, source, frame_ts), _ in frames:
             self._late.in_time(kind, source, frame_ts, end)
@@ -155,13 +156,13 @@ class Partition:
 
     def forget(self, end: int, keep_ms: int) -> None:
         """Let go of what was not heard for `keep_ms` before the tick `end`, and number the others anew."""
-        series = self._series_state()
+        counters = self._counters()
         self._number_anew()
         self._presence = self._presence.remaining(end, keep_ms, self._book)
         kept = set(self._book.entity_keys)
-        for source in series:
-            self._restore_series(source, kept)
-        self._late.forget(self._presence.is_unknown)
+        for source in counters:
+            self._restore_counters(source, kept)
+        self._late.forget(end, keep_ms)
         self._seen.forget(end - keep_ms, self._presence.is_unknown)
 
     def set_aside(self, end: int) -> list[bytes]:
@@ -197,7 +198,7 @@ class Partition:
             "presence": self._presence.to_state(),
             "notes": self._presence.notes(),
             "heard": self._presence.heard,
-            "series": self._series_state(),
+            "counters": self._counters(),
             "late": self._late.to_state(),
             "corrections": None if self._corrections is None else self._corrections.to_state(),
             "seen": self._seen.to_state(),
@@ -205,8 +206,10 @@ class Partition:
             "quality": {str(reason): count for reason, count in sorted(self.quality.items())},
         }
 
-    def _series_state(self) -> list[dict[str, Any]]:
-        book = self._book
+    def _counters(self) -> list[dict[str, Any]]:
+        """Return the last readings of the counters by source; other series have no past here."""
+        book, counts = self._book, self._book.type.array == COUNTER
+        of_source = ((key, [n for n in all_ if counts[n]]) for key, all_ in sorted(book.of_source.items()))
         return [
             {
                 "key": list(source),
@@ -214,7 +217,8 @@ class Partition:
                 "wire_names": [book.wire_names[n] for n in numbers_],
                 "rates": self._rates.to_state(np.array(numbers_, np.int64)),
             }
-            for source, numbers_ in sorted(book.of_source.items())
+            for source, numbers_ in of_source
+            if numbers_
         ]
 
     def restore(self, state: dict[str, Any], mine: Callable[[str], bool]) -> None:
@@ -223,9 +227,9 @@ class Partition:
         for source in state["presence"]:
             if mine(source["key"][1]):
                 self._presence.restore(source, self._book)
-        for source in state["series"]:
+        for source in state["counters"]:
             if mine(source["key"][1]):
-                self._restore_series(source)
+                self._restore_counters(source)
         self._presence.restore_notes(state["notes"], mine)
         self._late.restore(state["late"], mine)
         self._seen.restore(state["seen"], mine)
@@ -238,8 +242,10 @@ class Partition:
         if self.number == 0:
             self.quality.update({Quality(reason): count for reason, count in state["quality"].items()})
 
-    def _restore_series(self, source: dict[str, Any], kept: Container[tuple[str, str]] | None = None) -> None:
-        """Meet the series of a source again: all, or those of the entities that are kept."""
+    def _restore_counters(
+        self, source: dict[str, Any], kept: Container[tuple[str, str]] | None = None
+    ) -> None:
+        """Meet the counters of a source again: all, or those of the entities that are kept."""
         key = (source["key"][0], source["key"][1])
         which = np.array([kept is None or (key[0], name) in kept for name in source["entities"]], bool)
         pairs = zip(source["entities"], source["wire_names"], which.tolist(), strict=True)
@@ -247,7 +253,7 @@ class Partition:
         rates = {name: column[which] for name, column in source["rates"].items()}
         self._rates.restore(np.array(numbers_, np.int64), rates)
 
-    def _columns(self, frames: list[tuple[FrameKey, HeldFrame]], who: Ints) -> Columns:
+    def _columns(self, end: int, frames: list[tuple[FrameKey, HeldFrame]], who: Ints) -> Columns:
         """Return the clean cells of a tick (series, ts, value), by series and ts, counters as rates."""
         if not frames:
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
@@ -256,7 +262,7 @@ class Partition:
         layouts = [self._book.layout_of(key[1], frame.shape) for key, frame in frames]
         ts = np.array([key[2] for key, _ in frames], np.int64)
         cells = self._cells.read(layouts, [frame.value for _, frame in frames], ts, who)
-        self._presence.see(cells.items, cells.owners, cells.seen_ts, self._book)
+        self._presence.see(end, cells.items, cells.owners, cells.seen_ts, self._book)
         self.quality.update(cells.odd)
         return self._to_rates(cells.series, cells.ts, cells.value)
 

@@ -69,7 +69,7 @@ class Presence:
         """Note that a source lives: its frame came out of time, and nothing of it is measured."""
         number = self.numbers.get((kind, source), NOBODY)
         if number != NOBODY:
-            self.rhythms.alive[number] = max(ts, int(self.rhythms.alive[number]))
+            self.rhythms.sign(np.array([number]), ts)
 
     def sign_in_tick(self, kind: str, source: str, ts: int) -> None:
         """Note a sign of life that counts from the tick on that holds its stamp."""
@@ -100,6 +100,7 @@ class Presence:
         before = self.rhythms.rhythm[who]
         for first in rounds(who):
             self.rhythms.hear(who[first], ts[first])
+        self.rhythms.sign(who, end - self.tick_ms)
         self._note_rhythms(end, who, before)
         self._take_signs(end)
         for (kind, source, _), lead_ms in zip(keys, leads, strict=True):
@@ -117,7 +118,7 @@ class Presence:
         for number, rhythm in sorted({*zip(who[changed].tolist(), before[changed].tolist(), strict=True)}):
             self._before.setdefault(self.keys[number], []).append((end, rhythm))
 
-    def see(self, items: Ints, owners: Ints, ts: Ints, book: SeriesBook) -> None:
+    def see(self, end: int, items: Ints, owners: Ints, ts: Ints, book: SeriesBook) -> None:
         """Take the items that were measured in a closing tick; the last of several entries of one counts."""
         self.items = book.entity_keys
         self._grow(len(self.items))
@@ -126,6 +127,7 @@ class Presence:
         self.item_owner[items] = owners
         seen = np.flatnonzero(last)
         self.item_rhythms.hear(seen, last[seen])
+        self.item_rhythms.sign(seen, end - self.tick_ms)
 
     def _meet(self, kind: str, source: str) -> int:
         number = self.numbers.setdefault((kind, source), len(self.keys))

@@ -49,6 +49,10 @@ class Rhythms:
         self.last[who] = np.maximum(self.last[who], ts)
         self._learn(who[known], gap[known])
 
+    def sign(self, who: Ints, ts: int) -> None:
+        """Take a sign of life at `ts`: frames that are about long ago, as delayed labels are, are one too."""
+        self.alive[who] = np.maximum(self.alive[who], ts)
+
     def _learn(self, who: Ints, gap: Ints) -> None:
         silence = (self.rhythm[who] > 0) & (gap > self.threshold(who))
         self.gaps[who, self.count[who] % GAPS] = gap

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.ingest.openticks import HeldFrame
 
 SLOW_KINDS = frozenset({"cost", "change", "command"})
+TOLD_AGAIN = frozenset({"cost", "command"})
 SLOW_RHYTHM = 10 * MINUTE
 REMEMBERED = 400
 """Frames of one source whose content is remembered: more than a year of daily bills."""
@@ -55,10 +56,10 @@ class SeenFrames:
     def forget(self, horizon: int, gone: Callable[[str, str], bool]) -> None:
         """Let go of sources that are gone and said nothing of what came after the horizon.
 
-        Not of bills, changes and commands: these may be told again years later.
+        Not of bills and commands: these would count once more when they are told again years later.
         """
         for key in [key for key, seen in self._seen.items() if max(seen) < horizon and gone(*key)]:
-            if key[0] not in SLOW_KINDS:
+            if key[0] not in TOLD_AGAIN:
                 del self._seen[key]
 
     def to_state(self) -> list[list[Any]]:

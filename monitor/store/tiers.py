@@ -168,31 +168,28 @@ class OpenTiers:
         assert self._minute.start is not None, "it is over"
         hour = self._minute.start // self._hour.width_ms * self._hour.width_ms
         self._minute.clear()
+        self._end_hour(hour)
         row = part.row
-        if self._end_hour(hour):
+        if self._hour.start is None:
             self._begin(Numbering(part.names.some(part.row)))
             row = np.arange(len(part.row))
         if hour >= self._hour_from:
             self._hour.add(hour, row, part, slice(None))
 
-    def _end_hour(self, closed: int) -> bool:
-        """Close the hour if it is over, and say whether it was."""
-        over = self._hour.over(closed)
-        if over:
+    def _end_hour(self, closed: int) -> None:
+        if self._hour.over(closed):
             self._done["h1"].append(self._hour.read(self._numbering.names))
             self._hour.clear()
-        return over
 
     def _begin(self, numbering: Numbering) -> None:
-        """Begin with empty windows of other series, when an hour is over: what is gone takes no room."""
+        """Begin with empty windows of other series, before an hour's first minute: what is gone goes."""
         self._numbering = numbering
         self._minute, self._hour = OpenWindow(TIERS["m1"]), OpenWindow(TIERS["h1"])
 
     def take(self, closed: int) -> dict[str, list[Windows]]:
         """Return the windows of each tier that have ended by `closed`, once."""
         self._end_minute(closed)
-        if self._end_hour(closed) and self._minute.start is None:
-            self._begin(Numbering())
+        self._end_hour(closed)
         done, self._done = self._done, {"m1": [], "h1": []}
         return done
 

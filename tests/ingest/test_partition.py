@@ -239,6 +239,13 @@ def test_a_tick_part_holds_arrays_of_one_length() -> None:
     assert part.value.dtype == np.float64
 
 
+def test_what_is_due_is_due_at_the_end_of_a_tick() -> None:
+    """Half an hour after which lateness is judged ends within a tick where ticks do not divide it."""
+    partition = Partition(0, CATALOG, TimeRules(420_000, 30_000, 300_000))
+    put(partition, line(T0 - 3_600_000), timing=Timing.LATE, arrival=T0 + 1)
+    assert partition.next_due() == T0 + 2_100_000
+
+
 def test_a_later_word_is_no_contradiction() -> None:
     """Of two frames that differ the higher `seq` counts: superseded. Without a difference in it: a conflict."""
     partition = fresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
@@ -212,3 +213,27 @@ def test_hardly_any(name: str, tmp_path: Path) -> None:
     assert one.report.lines == one.report.samples == len(lines)
     assert not one.report.dead
     assert "late" not in one.report.quality
+
+
+def test_two_sources_of_one_name(tmp_path: Path) -> None:
+    """What is measured by two is there as long as one of them sees it, whoever reads which of them."""
+    lines = []
+    for at in range(hard.T0, hard.T0 + hard.HOUR, hard.CADENCE):
+        for source, items in (
+            ("node:n2", 1 + (at < hard.T0 + hard.HOUR // 2)),
+            ("host:n2", 2),
+            ("node:n3", 2),
+        ):
+            metrics = {"gpu_temp_celsius": [60.0] * items, "pcie_replay_total": [at // 60_000] * items}
+            frame = {
+                "kind": "gpu",
+                "ts": at,
+                "source": source,
+                "items": ["0", "1"][:items],
+                "metrics": metrics,
+            }
+            lines.append(json.dumps(frame).encode())
+    frames = _write(tmp_path / "frames.ndjson", lines)
+    one = replay(frames, None, tmp_path / "one")
+    assert b"silence" not in one.anomalies
+    same(replay(frames, None, tmp_path / "four", partitions=4), one)

@@ -7,12 +7,12 @@ import random
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from monitor.adapters.rules import load_rules
-from monitor.ingest.frames import read_header
+from monitor.ingest.frames import Header, read_header
 from monitor.pipeline import Pipeline
 from monitor.site import Setup
 from monitor.topology import Topology
@@ -20,6 +20,11 @@ from monitor.units import DAY, HOUR, MINUTE
 from tests.killed import killed_on_the_way
 from tests.replay.conftest import Replayed, replay
 from tests.replay.hard import T0
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.site import SiteOutput
 
 DAYS = 4
 STEP = 9 * MINUTE
@@ -81,27 +86,42 @@ def expected(recording: Path, rules: Path, tmp_path_factory: pytest.TempPathFact
     return replay(recording, None, tmp_path_factory.mktemp("out"), rules=rules)
 
 
-def sizes(frames: list[bytes], rules: Path) -> list[dict[str, int]]:
-    """Feed the frames to a pipeline; return how much it holds at the end of each day."""
+def fed(frames: list[bytes], rules: Path) -> Iterator[tuple[int, Pipeline, list[SiteOutput]]]:
+    """Feed the frames to a pipeline; yield when each is taken, the pipeline before, and what closed until then."""
     read = load_rules(rules)
     pipeline = Pipeline(Setup(read.catalog, read.settings, read.faults, Topology.empty(), partitions=2))
-    found, day = [], T0 + DAY
     for line in frames:
         header = read_header(line)
-        for _ in pipeline.advance(header.ts):
-            pass
-        if header.ts >= day:
+        assert isinstance(header, Header)
+        clock = header.received or header.ts
+        closed = list(pipeline.advance(clock))
+        yield clock, pipeline, closed
+        assert pipeline.accept(line, header, clock) is None
+
+
+def sizes(frames: list[bytes], rules: Path) -> list[dict[str, int]]:
+    """Feed the frames to a pipeline; return how much it holds at the end of each day."""
+    found, day = [], T0 + DAY
+    for clock, pipeline, _ in fed(frames, rules):
+        if clock >= day:
             found.append(held(pipeline.to_state()))
             day += DAY
-        assert pipeline.accept(line, header, header.ts) is None
     return found
+
+
+def told(frames: list[bytes], rules: Path) -> list[tuple[str, str, str, float]]:
+    """Feed the frames to a pipeline; return what was raised and cleared: state, entity, metric, hours."""
+    closed = [output for _, _, outputs in fed(frames, rules) for output in outputs]
+    return [(a.state, a.entity, a.metric, (a.ts - T0) / HOUR) for o in closed for a in o.anomalies]
 
 
 def held(state: dict[str, Any]) -> dict[str, int]:
     return {
         "series": len(state["site"]["series"]),
         "sources": sum(len(p["presence"]) for p in state["partitions"]),
-        "their series": sum(len(s["entities"]) for p in state["partitions"] for s in p["series"]),
+        "counters": sum(len(s["entities"]) for p in state["partitions"] for s in p["counters"]),
+        "late": sum(len(p["late"]) for p in state["partitions"]),
+        "seen": sum(len(p["seen"]) for p in state["partitions"]),
         "notes": sum(len(notes) for p in state["partitions"] for notes in p["notes"].values()),
         "silent": len(state["site"]["absence"]["silent"]),
         "strangers": len(state["site"]["strangers"]),
@@ -156,3 +176,68 @@ def test_the_lost_node_is_let_go_of_and_begins_anew(expected: Replayed) -> None:
     back = [(a["state"], (a["ts"] - T0) / HOUR) for a in told if a["entity"] == "node:n0"]
     assert [state for state, _ in back] == ["raised", "cleared"]
     assert 30 <= back[1][1] < 30.5
+
+
+def steady(days: int) -> list[bytes]:
+    """Two nodes that send all the time, stamped."""
+    ends = range(T0, T0 + days * DAY, STEP)
+    warm = {"temperature_celsius": [60.0]}
+    return [frame("gpu", at, f"node:n{n}", warm, items=["0"], received=at) for at in ends for n in range(2)]
+
+
+def in_order(lines: list[bytes]) -> list[bytes]:
+    return sorted(lines, key=lambda line: read_header(line).received)
+
+
+def test_who_is_only_named_or_late_is_let_go_of_too(rules: Path) -> None:
+    """Deployments of ever new services, and ever new hosts whose clocks are wrong, beside a fleet that stays."""
+    lines = steady(DAYS)
+    for at in range(T0, T0 + DAYS * DAY, HOUR):
+        hour = (at - T0) // HOUR
+        lines.append(frame("change", at, f"service:s{hour}", {}, change="deployment", received=at))
+        lines.append(frame("gpu", at - HOUR, f"node:late{hour}", {"xid": [0]}, items=["0"], received=at))
+    days = sizes(in_order(lines), rules)
+    assert days[0]["strangers"] >= 5
+    for what, count in days[-1].items():
+        assert count <= days[1][what] + 5, what
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_wrong_clock_is_over_when_it_is_mended_or_not_heard_any_more(rules: Path, *, mended: bool) -> None:
+    """It sent nothing in time before, nor anything at all over a midnight."""
+    late = [frame("gpu", at - HOUR, "node:x", {"xid": [0]}, items=["0"], received=at)
+            for at in range(T0, T0 + 5 * HOUR, STEP)]  # fmt: skip
+    late += [frame("gpu", at, "node:x", {"xid": [0]}, items=["0"], received=at)
+             for at in range(T0 + 20 * HOUR, T0 + 22 * HOUR, STEP) if mended]  # fmt: skip
+    (raised, cleared) = told(in_order(steady(3) + late), rules)
+    assert (raised[:3], cleared[:3]) == (("raised", "node:x", "lateness"), ("cleared", "node:x", "lateness"))
+    assert (20 < cleared[3] < 22) if mended else (5 + 24 < cleared[3] <= 5 + 48)
+
+
+def test_labels_of_long_ago_are_heard_when_they_come(rules: Path) -> None:
+    """A model whose labels are two days late is not silent nor forgotten each day, and what deviates stands."""
+    rng = random.Random(7)
+    lines = steady(4)
+    for at in range(T0, T0 + 4 * DAY, STEP):
+        precision = rng.gauss(0.95, 0.003) - (0.25 if at > T0 + 3.5 * DAY else 0.0)
+        metrics = {"precision": [precision], "labelled": [1000.0]}
+        lines.append(frame("model", at - 2 * DAY, "model:fraud", metrics, received=at))
+    (raised,) = told(in_order(lines), rules)
+    assert raised[:3] == ("raised", "model:fraud", "precision")
+    assert 84 < raised[3] < 90
+
+
+def test_we_see_again_at_the_second_tick_even_when_everybody_was_let_go_of(rules: Path) -> None:
+    """Three days without anything: nobody is known any more, yet it is not waited until rhythms are learnt anew."""
+    before = steady(1)
+    since = [line for line in steady(4) if read_header(line).received >= T0 + 4 * DAY - 3 * HOUR]
+    (blind, sighted) = told(before + since, rules)
+    assert (blind[:2], sighted[:2]) == (("raised", "service:monitor"), ("cleared", "service:monitor"))
+    assert sighted[3] <= 4 * 24 - 3 + 0.35
+
+
+def test_a_recording_may_begin_with_a_change(rules: Path) -> None:
+    """Nothing is measured yet."""
+    change = frame("change", T0, "service:a", {}, change="deployment", received=T0)
+    closed = [output for _, _, outputs in fed([change, *steady(1)[2:]], rules) for output in outputs]
+    assert closed[0].changes[0].entity == "service:a"

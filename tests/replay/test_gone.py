@@ -43,3 +43,28 @@ def test_an_anomaly_of_what_is_not_heard_any_more_is_over_after_two_hours(
         assert [state for state, _ in lines_of[-2:]] == ["raised", "cleared"]
         assert raised <= HOT + 5
         assert GONE + 119 <= cleared <= GONE + 121
+
+
+def test_what_people_do_is_no_telemetry(tmp_path: Path) -> None:
+    """Who acts no more is not silent; and we stay blind however often the page about it is acknowledged."""
+    frames = []
+    for second in range(0, 1200, 10):
+        frames += [
+            (second, "gpu", f"node:n{n}", {"items": ["0"], "metrics": {"gpu_temp_celsius": [60.0]}})
+            for n in range(6)
+        ]
+        if second < 600:
+            frames.append((second, "change", "service:a", {"change": "config", "version": str(second)}))
+    frames += [(s, "command", "user:x", {"command": "ack", "target": "y"}) for s in range(1800, 1860, 15)]
+    frames.append((3600, "mark", "node:n0", {}))
+    lines = [
+        json.dumps(
+            {"kind": kind, "ts": T0 + 1000 * second, "received": T0 + 1000 * second, "source": source, **said}
+        )
+        for second, kind, source, said in frames
+    ]
+    (tmp_path / "frames.ndjson").write_text("\n".join(lines) + "\n")
+    got = replay(tmp_path / "frames.ndjson", None, tmp_path / "out")
+    assert [(a["state"], a["entity"], a["reason"]) for a in map(json.loads, got.anomalies.splitlines())] == [
+        ("raised", "service:monitor", "blind")
+    ]

@@ -177,19 +177,20 @@ def test_a_number_is_given_once(tables: list[list[SeriesKey]]) -> None:
         assert names.metrics[names.metric[number]] == (key.kind, key.metric)
 
 
-def test_series_that_are_gone_take_no_room() -> None:
-    """A job every ten minutes for a day: what is kept is of two hours at most, and every hour of a job is written."""
+@pytest.mark.parametrize("at", [0, 1], ids=["on the minute", "never on the minute"])
+def test_series_that_are_gone_take_no_room(at: int) -> None:
+    """A job every ten minutes: what is kept is of two hours at most, and every hour of a job is written."""
     tiers, hours = OpenTiers(), 0
-    for i in range(24 * 6):
+    for third in range(6 * 60 * 3):
         names = SeriesNames.of(
-            [SeriesKey("job", f"job:j{i:03d}", "loss"), SeriesKey("gpu", "gpu:a/0", "xid")]
+            [SeriesKey("job", f"job:j{third // 30:03d}", "loss"), SeriesKey("gpu", "gpu:a/0", "xid")]
         )
-        for minute in range(10):
-            end = START + (10 * i + minute + 1) * 60_000
-            row, value = np.arange(2), np.ones(2)
-            cells = Cells(end, names, row, np.full(2, end), value, np.zeros(2, bool))
-            tiers.add(windows(cells, TICK), np.ones(2, bool))
+        end = START + (third + 1) * 20_000
+        row, value = np.arange(2), np.ones(2)
+        cells = Cells(end, names, row, np.full(2, end), value, np.zeros(2, bool))
+        tiers.add(windows(cells, TICK), np.ones(2, bool))
+        if (third + 1) % 3 == at:
             hours += sum(len(part.row) for part in tiers.take(end)["h1"])
         assert len(tiers.to_state()["entities"]) <= 2 + 2 * 6
     hours += sum(len(part.row) for part in tiers.take(START + 30 * 3_600_000)["h1"])
-    assert hours == 25 + 24 * 6 + 24
+    assert hours == 7 + 6 * 6 + 6
