@@ -132,7 +132,9 @@ class Words:
         return _signal(leading(signals))
 
     def _own_quiet(self, place: _Place, term: Term, family: str) -> list[str]:
-        if term.role == "core" or not self._footprints.quiet(place.causes, term, family)[place.row]:
+        """Say that what was expected is normal, unless the term is met by another family of its own."""
+        met = term.role == "core" or len(self._hot(place, term, ANY))
+        if met or not self._footprints.quiet(place.causes, term, family)[place.row]:
             return []
         return [f"against: {_name(family)} of {self._evidence.relations.graph.ids[place.entity]} is normal"]
 

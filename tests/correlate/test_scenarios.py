@@ -178,7 +178,9 @@ def test_a_rack_that_is_dark_is_neither_its_switch_nor_the_pdu_that_feeds_it_alo
     meters = hot(["rack:r000", "pdu:p000"], "facility_power", 0, "down", reason="power_lost", page=False)
     world.step(ports + meters, ticks=2)
     world.step(silent([f"node:n{n:04d}" for n in range(4)], 0) + ports + meters, ticks=6)
-    one(world, "rack:r000", "rack_power_lost")
+    incident = one(world, "rack:r000", "rack_power_lost")
+    assert "rack:r000: power lost" in incident.cause.explanation
+    assert "is normal" not in incident.cause.explanation
 
 
 def test_a_rack_that_takes_its_meter_and_its_leaf_along_is_the_rack():
