@@ -165,6 +165,7 @@ def absorb(case: Case, explanation: Explanation) -> None:
     case.cells = explanation.cells
     case.quiet_at = None
     case.opened_at = min(case.opened_at, explanation.onset) if case.called else explanation.onset
+    case.confidence = max(explanation.confidence, case.confidence if case.waning else 0.0)
     affected = set() if moved else set(case.affected)
     if not affected.issuperset(explanation.affected):
         case.affected = tuple(sorted(affected.union(explanation.affected)))
@@ -186,7 +187,6 @@ def describe(case: Case, explanation: Explanation, graph: Graph, words: Words, n
         case.cause_at = now
     changes = words.changes(explanation)
     case.entity, case.fault, case.reason = explanation.entity, fault.name, explanation.reason
-    case.confidence = explanation.confidence
     case.class_ = fault.incident_class
     case.owner = graph.owner(graph.index[explanation.entity])
     case.runbook = runbook_at(fault.runbook)

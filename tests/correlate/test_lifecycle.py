@@ -368,23 +368,6 @@ def test_the_echoes_of_a_fault_are_not_its_cause():
     assert incident.cause.confidence >= sure
 
 
-def test_the_cause_is_as_sure_as_it_stands_among_its_candidates():
-    """Each line says one number about its cause, the one that came with the evidence beside it."""
-    world = World()
-    for many in (3, 5, 8, 2):
-        world.step(hot(gpus_of(2)[:many], "heat", 0), ticks=6)
-    world.step()
-    skip(world, 100)
-    said = [
-        (line.transition, line.cause.confidence, candidate.score)
-        for line in world.lines
-        for candidate in line.candidates
-        if candidate.entity == line.cause.entity
-    ]
-    assert {"opened", "paged", "resolved"} <= {transition for transition, *_ in said}
-    assert [line for line in said if line[1] != line[2]] == []
-
-
 def test_what_begins_long_after_a_fault_is_a_fault_of_its_own():
     """An hour after a node is back, while its job still idles, that job hangs: that is another incident."""
     world = World(hall(jobs=[("a", (1, 2, 6, 9))]))
