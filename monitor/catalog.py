@@ -265,7 +265,7 @@ def _parse_xid(text: str, problems: list[str]) -> dict[int, XidCode]:
     problems.extend(unknown_keys(top, ["xid"], ""))
     found = {}
     for key, raw in as_mapping(top.get("xid"), "xid", problems).items():
-        if not key.isdigit() or int(key) == 0:
+        if not key.isdecimal() or int(key) == 0:
             problems.append(f"xid.{key}: an XID is a whole number above 0")
             continue
         code = as_record(XidCode, raw, f"xid.{key}", problems, code=int(key))

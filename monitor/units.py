@@ -36,7 +36,7 @@ def duration_ms(text: str) -> int:
     """
     for suffix, unit in (("ms", 1), ("s", SECOND), ("m", MINUTE), ("h", HOUR), ("d", DAY)):
         number = text.removesuffix(suffix)
-        if number != text and number.replace(".", "", 1).isdigit():
+        if number != text and number.replace(".", "", 1).isdecimal():
             return round(float(number) * unit)
     raise ValueError(f"`{text}` is no duration: write 80ms, 30s, 5m, 1h or 3d")
 

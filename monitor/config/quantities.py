@@ -32,7 +32,7 @@ def size_bytes(text: str | int) -> int:
     >>> size_bytes("10MB"), size_bytes(0)
     (10485760, 0)
     """
-    match = _SIZE.fullmatch(str(text) + ("B" if str(text).isdigit() else ""))
+    match = _SIZE.fullmatch(str(text) + ("B" if str(text).isdecimal() else ""))
     if match is None:
         raise ValueError(f"`{text}` is no size; write 10MB")
     return int(match[1]) << 10 * " KMGT".index(match[2] or " ")

@@ -265,7 +265,7 @@ class CaseBook:
         for command in sorted(commands):
             if command.action == "silence":
                 wanted = dict(command.arguments).get("until", "")
-                self._mutes[command.target] = int(wanted) if wanted.isdigit() else now
+                self._mutes[command.target] = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else now
                 continue
             if command.action == "mark":
                 marks += self._mark(command, now)

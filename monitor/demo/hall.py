@@ -117,4 +117,4 @@ def natural(name: str) -> list[str | int]:
     >>> sorted(["row:row10", "row:row2"], key=natural)
     ['row:row2', 'row:row10']
     """
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

@@ -142,10 +142,11 @@ def test_problems_of_both_files_are_named_with_their_file():
 def test_xid_problems():
     """Codes are whole numbers; what pages by itself is grave; every field is there."""
     complete = "mnemonic: M, family: application, action: a, description: d"
-    text = f"xid: {{0: {{}}, x: {{}}, 7: {{severity: info}}, 8: {{severity: info, hard: true, {complete}}}}}"
+    text = f"xid: {{0: {{}}, x: {{}}, ¹: {{}}, 7: {{severity: info}}, 8: {{severity: info, hard: true, {complete}}}}}"
     assert problems("", text) == [
         "xid.0: an XID is a whole number above 0",
         "xid.x: an XID is a whole number above 0",
+        "xid.¹: an XID is a whole number above 0",
         "xid.7.mnemonic: missing",
         "xid.7.family: missing",
         "xid.7.hard: missing",

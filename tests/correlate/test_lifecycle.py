@@ -270,6 +270,8 @@ def test_people_acknowledge_resolve_mark_and_silence():
     (line,) = world.step(hot([FAN], "heat", 0), commands=command("resolve"))
     assert (line.state, line.resolved_at) == ("resolved", T0 + world.tick * TICK)
     assert world.step(hot([FAN], "heat", 0), ticks=5) == []
+    for odd in ("¹", "9" * 5000, "soon", ""):
+        assert world.step(commands=command("silence", target="node:n0009", until=odd)) == []
     world.step()
     skip(world, 70)
     until = str(T0 + 10_000 * TICK)

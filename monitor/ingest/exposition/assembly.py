@@ -205,7 +205,7 @@ def _laid_out(
 
 
 def _natural(item: str) -> tuple[int, str]:
-    return (len(item), item) if item.isdigit() else (1 << 30, item)
+    return (len(item), item) if item.isdecimal() else (1 << 30, item)
 
 
 def _spelled(value: float) -> Value:

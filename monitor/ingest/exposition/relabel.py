@@ -48,7 +48,7 @@ def _expand(template: str, match: re.Match[str]) -> str:
         if name is None:
             return "$"
         try:
-            return match[int(name) if name.isdigit() else name] or ""
+            return match[int(name) if name.isdecimal() else name] or ""
         except IndexError:
             return ""
 
