@@ -74,7 +74,7 @@ class Merge:
 
     def begin_anew(self) -> None:
         """Have the partitions announce all their series anew."""
-        self._rows = [np.empty(0, np.int64) for _ in self._rows]
+        self._rows = [np.empty(0, np.int64)] * len(self._rows)
 
     def meet(self, table: SeriesTable, parts: Sequence[TickPart]) -> Ints | None:
         """Take new series into the table; return where its rows moved to, or None where none is new."""

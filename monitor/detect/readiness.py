@@ -25,7 +25,7 @@ def readiness(layout: Layout | None, watch: Watch, counts: Counts) -> Ints:
         return np.empty(0, np.int64)
     found = np.full(len(layout.pool), UNJUDGED, np.int64)
     learning, (points, learnt) = watch.learning, watch.support()
-    own = (learnt >= learning.own_ms) & (points >= learning.points)
+    own = learning.is_own(points, learnt)
     peers = (learnt >= learning.peers_ms) & ~layout.lone[layout.charted]
     found[layout.charted] = np.where(own, OWN, np.where(peers, PEERS, LEARNING))
     found[layout.counts] = np.where(counts.learnt_ms >= learning.peers_ms, OWN, LEARNING)

@@ -18,12 +18,11 @@ from monitor.detect.readiness import readiness
 from monitor.kernels.baseline import Learning, Points
 from monitor.kernels.coding import carried, moved_to, through
 from monitor.kernels.evidence import K
-from monitor.kernels.latch import Bad, Seen
+from monitor.kernels.latch import JUDGED_MS, JUDGED_RHYTHMS, Bad, Seen
 from monitor.kernels.signals import Key, Standing, limits
 from monitor.kernels.watch import Rows, Watch, Watched
 from monitor.kernels.watched import Chart, Name, Pages, watched_signals
 from monitor.reasons import SignalReason
-from monitor.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
 
 RELATIVE_FLOOR = 0.002
 """No series is watched more closely than to 0.2 % of its reading: what is smaller matters to nobody."""
-
-
-JUDGED_MS = 30 * MINUTE
-"""What was quiet when it was last judged counts as quiet for so long: what was raised then stands as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +130,7 @@ class DetectStage:
         self._judged_at[layout.charted[seen.judged]] = panel.end
         self._judged_at[layout.counts[counted]] = panel.end
         self._release(points, layout)
-        lately = JUDGED_MS + 2 * points.rhythm
+        lately = JUDGED_MS + JUDGED_RHYTHMS * points.rhythm
         chart = self._chart(panel, common, seen, layout)
         effect = chart.effect(layout.matters(chart.expected, chart.x < chart.expected), rough + slope)
         signals = self._signals(chart, effect, table, layout)

@@ -39,6 +39,11 @@ class Learning:
     cycles_ms: int = 2 * DAY
     points: int = 30
 
+    def is_own(self, points: Ints, learnt_ms: Ints) -> Bools:
+        """Return which levels are references of their own, given what they rest on."""
+        own: Bools = (learnt_ms >= self.own_ms) & (points >= self.points)
+        return own
+
 
 @dataclass(frozen=True, slots=True)
 class Points:

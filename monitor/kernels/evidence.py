@@ -105,7 +105,7 @@ class Evidence:
         return Scored(up, down, fresh)
 
     def learn(self, end: int, pool: Ints, raised: Ints, on: Bools) -> None:
-        """Let the nulls learn what turned out to be healthy by `end`; (kernels/probation.py).
+        """Let the nulls learn what turned out to be healthy by `end` (kernels/probation.py).
 
         raised: rows that were just alarmed. on: those that stand alarmed. When a fault of many is over, the
         others forget it: their long means would hold it, and teach it, for hours.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CALM_POINTS = 6
 GONE_MS, GONE_RHYTHMS = 2 * HOUR, 3
-UNJUDGED_MS = 30 * MINUTE
+JUDGED_MS, JUDGED_RHYTHMS = 30 * MINUTE, 2
+"""What was quiet when it was last judged counts as quiet for so long, and what was raised then stands."""
 
 UP, DOWN = 1, -1
 
@@ -46,8 +47,8 @@ class Latch:
 
     A row is raised when its evidence at some scale reaches the raise level. It clears when, for 6 points of
     its own, the evidence at the scale that raised it and at every shorter one was below the clear level
-    (hysteresis). A row without data neither raises nor clears, but may be
-    released. `since` is when what raised it began.
+    (hysteresis). A row without data neither raises nor clears, but may be released. `since` is when what
+    raised it began.
     """
 
     def __init__(self, n: int = 0) -> None:
@@ -110,7 +111,7 @@ class Latch:
         about = series[stands]
         heard, judged, rhythm = seen.heard[about], seen.judged[about], seen.rhythm[about]
         unheard = end - heard > np.maximum(GONE_MS, GONE_RHYTHMS * rhythm)
-        gone = stands[unheard | (heard - judged > UNJUDGED_MS + 2 * rhythm)]
+        gone = stands[unheard | (heard - judged > JUDGED_MS + JUDGED_RHYTHMS * rhythm)]
         if len(gone):
             self.columns.restart(_mask(gone, len(self.columns)))
         return gone

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.kernels.coding import carried
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,7 +41,10 @@ class Tails:
 
     def __init__(self, cells: int = 0, flattest: float = 0.25) -> None:
         self.flattest = flattest
-        self._clear(cells)
+        self._counts = np.zeros((cells, BINS), np.int64)
+        self._table = np.zeros((cells, BINS))
+        self._u, self._at_u, self._fitted = (np.zeros(cells) for _ in range(3))
+        self._beta = np.full(cells, self.flattest)
 
     @property
     def nbytes(self) -> int:
@@ -53,16 +58,9 @@ class Tails:
 
     def resize(self, moved: Ints, cells: int) -> None:
         """Move cell i to `moved[i]` of `cells` cells (-1 drops it)."""
-        old = {name: getattr(self, f"_{name}") for name in _STATE}
-        self._clear(cells)
-        for name, values in old.items():
-            getattr(self, f"_{name}")[moved[moved >= 0]] = values[moved >= 0]
-
-    def _clear(self, cells: int) -> None:
-        self._counts = np.zeros((cells, BINS), np.int64)
-        self._table = np.zeros((cells, BINS))
-        self._u, self._at_u, self._fitted = (np.zeros(cells) for _ in range(3))
-        self._beta = np.full(cells, self.flattest)
+        for name in _STATE:
+            fill = self.flattest if name == "beta" else 0
+            setattr(self, f"_{name}", carried(getattr(self, f"_{name}"), moved, cells, fill))
 
     def observe(self, cell: Ints, t: Floats) -> None:
         """Count values of healthy time; they weigh in `nats` from the next `refit` on."""

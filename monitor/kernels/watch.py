@@ -114,7 +114,7 @@ class Watch:
         train = ~self.latch.on
         level = self._baseline.step(points, rows.lone, train | self._unlearnt(points.regime), rows.floor)
         peers_ready = level.learnt_ms >= self.learning.peers_ms
-        own = (level.learnt_ms >= self.learning.own_ms) & (level.points >= self.learning.points)
+        own = self.learning.is_own(level.points, level.learnt_ms)
         known = (level.points > self.learning.points // 3) & (level.sigma > 0)
         spread = np.hypot(level.sigma, rows.doubt)
         z = np.where(known, np.minimum(level.d, rows.room) / np.where(known, spread, 1.0), np.nan)
@@ -135,9 +135,8 @@ class Watch:
     def _unlearnt(self, regime: Ints) -> Bools:
         """Return the alarmed rows with no level of their own in this regime: they learn on, to clear."""
         rows = np.flatnonzero(self.latch.on)
-        points, learnt_ms = self._baseline.rests_on(regime[rows], rows)
         unlearnt = np.zeros(len(regime), bool)
-        unlearnt[rows] = (learnt_ms < self.learning.own_ms) | (points < self.learning.points)
+        unlearnt[rows] = ~self.learning.is_own(*self._baseline.rests_on(regime[rows], rows))
         return unlearnt
 
     def _forget(self, cleared: Ints) -> None:
